@@ -7,8 +7,11 @@ import os
 import signal
 from contextlib import suppress
 
+import pytest
+
 import molexp as me
 from molexp.submissions import Wishes, prepare, submissions
+from molexp_fs import LocalStore
 from tests.submissions.conftest import Place
 
 
@@ -55,6 +58,24 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
     assert sorted(os.listdir("copy/submissions")) == sorted(os.listdir("lab/submissions"))
 
 
+def test_a_run_is_queued_while_its_submission_is_open_which_is_read_once(place: Place, monkeypatch: pytest.MonkeyPatch):
+    place.submit(ENGINE="kills before")
+    workspace = me.Workspace("lab")
+    runs = [workspace.run(row.path) for row in workspace.catalog.runs(experiment="p/e")]
+    read: list[str] = []
+    original = LocalStore.read
+
+    def counted(store: LocalStore, key: str, *how: int) -> bytes:
+        read.append(key)
+        return original(store, key, *how)
+
+    monkeypatch.setattr(LocalStore, "read", counted)
+    assert {str(run.status) for run in runs} == {"queued"}
+    assert len([key for key in read if key.startswith("submissions/")]) == 1
+    place.settled()
+    assert {str(run.status) for run in runs} == {"pending"}
+
+
 def test_a_dry_run_prints_the_script_and_leaves_no_trace(place: Place):
     told = place.submit("--dry-run", "--bundle", "3", "--walltime", "x2")
     assert told.code == 0, told.err
@@ -73,6 +94,7 @@ def test_what_cannot_be_submitted_is_refused_before_anything_is_created(place: P
         (["-p", "cluster", "--walltime", "soon"], 2, "is no time"),
         (["-p", "cluster", "--bundle-time", "1h"], 4, "nobody knows how long one takes"),
         (["-p", "parts", "--walltime", "x2"], 2, "walltime"),
+        (["-p", "cluster", "--walltime", "xinf"], 2, "inf times as long"),
     ):
         told = place.molexp("submit", "sweep.py", *arguments)
         assert (told.code, why in told.err) == (code, True), told

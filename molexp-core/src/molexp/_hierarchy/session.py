@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from molexp._record.folding import RunState
     from molexp._record.leases import Observer
     from molexp._record.owners import Owner
+    from molexp._record.submissions import Queued
     from molexp._storage.durability import Flushing
     from molexp.plugins import PluginManager
 
@@ -42,6 +43,7 @@ class Session:
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._drained = False
+        self._submissions: tuple[dict[str, set[str]], dict[str, Queued]] = ({}, {})
         self._process: Process | None = None
         self._pid = 0  # of the process that the following belong to
         self._journal: Journal | None = None
@@ -187,9 +189,12 @@ class Session:
         """Return the status of a run: what its attempts say, or that a submission which nobody has begun has it."""
         if state.status in (RunStatus.RUNNING, RunStatus.SUCCEEDED):
             return state.status
-        from molexp._record.submissions import open_submissions, queued_runs
+        from molexp._record.submissions import listed, open_submissions, queued_runs
 
-        one = queued_runs(open_submissions(self.store)).get(run)
+        there = listed(self.store)  # their documents never change
+        if there != self._submissions[0]:
+            self._submissions = there, queued_runs(open_submissions(self.store))
+        one = self._submissions[1].get(run)
         is_queued = one is not None and one.holds(state.status, len(state.attempts), len(state.edits.cancels))
         return RunStatus.QUEUED if is_queued else state.status
 

@@ -156,9 +156,9 @@ def _check(wishes: Wishes) -> None:
     if wishes.bundle < 1 or (wishes.at_once is not None and wishes.at_once < 1):
         raise ValueError("The runs of a job, and the jobs at a time, are at least 1.")
     for seconds in (wishes.bundle_time, wishes.walltime):
-        if seconds is not None and not seconds > 0:
+        if seconds is not None and not 0 < seconds < float("inf"):
             raise ValueError(f"{seconds!r} is no time that a job could have.")
-    if not wishes.longer > 0:
+    if not 0 < wishes.longer < 1e6:
         raise ValueError(f"The walltime cannot be {wishes.longer!r} times as long.")
 
 
