@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from tests.kits import planted_executors, planted_plugins, planted_schemes, planted_stores, test_kinds
+from tests.kits import planted_executors, planted_plugins, planted_queues, planted_schemes, planted_stores, test_kinds
 from tests.repository import ROOT
 
 PAGE = ROOT / "docs" / "explanation" / "kits.md"
@@ -14,6 +14,7 @@ START = "<!-- written by `uv run python -m tests.kits.table`: what is below come
 CAUGHT: Mapping[str, Mapping[str, str]] = {
     "StoreTests": {defect: check for defect, (_, check) in planted_stores.DEFECTS.items()},
     "ExecutorTests": {defect: check for defect, (_, check) in planted_executors.DEFECTS.items()},
+    "QueueTests": {defect: check for defect, (_, check) in planted_queues.DEFECTS.items()},
     "AssetKindTests": {defect: check for defect, (*_, check) in test_kinds.DEFECTS.items()},
     "RunIdSchemeTests": {defect: check for defect, (_, check) in planted_schemes.DEFECTS.items()},
     "PluginTests": {defect: check for defect, (_, check) in planted_plugins.DEFECTS.items()},

@@ -76,6 +76,8 @@ class QueueFiles:
 
     def has(self, token: str) -> bool:
         """Tell whether there is, or is about to be, a batch with this token."""
+        with suppress(FileNotFoundError):
+            os.stat(self.root)  # a folder that cannot be read says nothing of what is in it
         return bool(token) and os.path.lexists(self.root / BATCHES / token)
 
     def environment(self, token: str) -> dict[str, str]:

@@ -244,6 +244,7 @@ QUEUES = Sort(
     base="Queue",
     names=_plain_name,
     packages={"local": "molexp-core", "slurm": "molexp-slurm"},
+    kit="QueueTests",
 )
 COMMANDS = Sort(
     hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={"mcp": "molexp-mcp"}

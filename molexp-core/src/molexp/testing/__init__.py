@@ -27,6 +27,15 @@ One of an executor is shorter still::
             yield executor
             asyncio.run(executor.close())
 
+One of a queue says how to make one whose engine does not answer, too::
+
+    from molexp.testing import QueueTests
+
+    class TestMyQueue(QueueTests):
+        @pytest.fixture
+        def queue(self): return MyQueue()
+        def unreachable(self, folder): return MyQueue(address="127.0.0.1:1")
+
 One of an asset kind says which objects it is tried with::
 
     from molexp.testing import AssetKindTests
@@ -61,6 +70,7 @@ if TYPE_CHECKING:
     from molexp.testing._executor_tests import ExecutorTests
     from molexp.testing._kind_tests import AssetKindTests
     from molexp.testing._plugin_tests import PluginTests
+    from molexp.testing._queue_tests import QueueTests
     from molexp.testing._scheme_tests import RunIdSchemeTests
     from molexp.testing._store_tests import StoreTests
 
@@ -69,6 +79,7 @@ __all__ = [
     "Conformance",
     "ExecutorTests",
     "PluginTests",
+    "QueueTests",
     "RunIdSchemeTests",
     "StoreTests",
     "declared_override",
@@ -80,6 +91,7 @@ _MODULES = {
     "Conformance": "_conformance",
     "ExecutorTests": "_executor_tests",
     "PluginTests": "_plugin_tests",
+    "QueueTests": "_queue_tests",
     "RunIdSchemeTests": "_scheme_tests",
     "StoreTests": "_store_tests",
     "declared_override": "_conformance",
@@ -93,6 +105,8 @@ _WITH_ASSERTS = (
     "_kind_tests",
     "_kit_process",
     "_plugin_tests",
+    "_queue_base",
+    "_queue_tests",
     "_scheme_tests",
     "_store_base",
     "_store_capabilities",
