@@ -17,6 +17,7 @@ from docs import build_reference
 from molexp.workflow import Workflow, WorkflowBuilder
 
 MODULES = ("molexp", "molexp.workflow", "molexp.contracts")
+FOR_PROGRAMS = ("molexp.executors", "molexp.scripts", "molexp.submissions")  # where not every name has an example
 WITH_METHODS = (me.Catalog, me.Experiment, me.Project, me.Run, me.RunContext, me.Workspace, Workflow, WorkflowBuilder)
 
 
@@ -39,7 +40,13 @@ PUBLIC = {
     if is_documented(value := getattr(module, name))
 }
 METHODS = {owner: public_methods(owner) for owner in WITH_METHODS}
-EVERYTHING = PUBLIC | {name: value for methods in METHODS.values() for name, value in methods.items()}
+EVERYTHING = PUBLIC | {
+    f"{module}.{name}": value
+    for module in FOR_PROGRAMS
+    for name in importlib.import_module(module).__all__
+    if is_documented(value := getattr(importlib.import_module(module), name))
+}
+EVERYTHING |= {name: value for methods in METHODS.values() for name, value in methods.items()}
 
 
 def has_example(value):
