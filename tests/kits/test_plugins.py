@@ -111,7 +111,7 @@ def test_the_kits_beside_it_are_found_and_a_thing_without_one_is_named(site, tmp
 def test_there_is_the_kit_of_each_thing_that_has_one():
     manager = PluginManager(environ={"MOLEXP_PLUGINS": "molexp-core,molexp-fs"})
     kits = {kit for name in ("molexp-core", "molexp-fs") for kit in manager.examine(*manager.find(name)).kits.values()}
-    assert kits == {"AssetKindTests", "ExecutorTests", "RunIdSchemeTests", "StoreTests"}
+    assert kits == {"AssetKindTests", "ExecutorTests", "QueueTests", "RunIdSchemeTests", "StoreTests"}
     assert all(hasattr(testing, kit) for kit in kits)
 
 
