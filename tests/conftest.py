@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copyreg
 import fcntl
 import os
 import shutil
@@ -91,6 +92,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     return f"temporary folders: {config.option.basetemp}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _pickling() -> Iterator[None]:
+    """Take back how distributed pickles exceptions once it is imported: with their tracebacks, for the whole process."""
+    before = dict(copyreg.dispatch_table)
+    yield
+    for one in [one for one in copyreg.dispatch_table if one not in before]:
+        del copyreg.dispatch_table[one]
 
 
 @pytest.fixture(autouse=True)

@@ -52,7 +52,8 @@ def show_summary(drive: Drive, parameters: Mapping[str, str], as_json: bool) -> 
 
 
 def _counted(summary: Summary) -> str:
-    words = Counter(summary.ended.values())
+    ended = Counter(summary.ended.values())  # in the order in which they ended, which says nothing
+    words = Counter({status: ended[status] for status in sorted(ended, key=lambda one: (one != "succeeded", one))})
     others = {"skipped": summary.skipped, "left": summary.left, "not started": summary.unstarted}
     words.update({word: len(runs) for word, runs in {**others, "not begun": summary.waiting}.items()})
     return ", ".join(f"{number} {word}" for word, number in words.items() if number)
