@@ -61,7 +61,9 @@ class Calls(WorkerPlugin):
     async def make(self, key: str, data: bytes, session: str, topic: str) -> bytes:
         """Make a call, and return its answer."""
         task = self._worker.state.tasks.get(key)
-        if task is not None and (before := (task.annotations or {}).get(BEGUN)):
+        if task is None or task.state == "cancelled":  # between its turn and this line, where `transition` knew nothing
+            return b""
+        if before := (task.annotations or {}).get(BEGUN):
             return LOST + str(before).encode()
         found = self._session(session)
         call = unpacked_call(data)
