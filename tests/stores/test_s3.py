@@ -48,7 +48,7 @@ class S3StoreTests(StoreTests, abstract=True):
 
     def break_storage(self, store: Store) -> None:
         bucket = _BUCKETS[store.url]
-        client, tries = bucket.server.client, 20
+        client, tries = bucket.server.client, 240
         while True:
             for upload in client.list_multipart_uploads(Bucket=bucket.name).get("Uploads", []):
                 client.abort_multipart_upload(Bucket=bucket.name, Key=upload["Key"], UploadId=upload["UploadId"])
