@@ -118,7 +118,7 @@ def test_after_a_failure_no_further_run_begins_if_you_say_so(here, script):
     (here / "broken").touch()
     assert "1 succeeded, 1 failed, 1 not begun" in program(here, "run", "relax.py", "--fail-fast", "-e", "cu").out
     assert statuses(here) == {1: "succeeded", 2: "failed"}
-    assert "1 failed, 1 succeeded, 1 skipped" in program(here, "run", "relax.py", "--keep-going", "-e", "cu").out
+    assert "1 succeeded, 1 failed, 1 skipped" in program(here, "run", "relax.py", "--keep-going", "-e", "cu").out
 
 
 NOTHING = [
