@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from molexp.contracts import complete_options, storage_settings_files
 from molexp_fs import LocalStore
 from molexp_s3_store import S3Store
 from tests import warm
+from tests.record.profile_files import travelled
 
 Say = Callable[..., Path]
 
@@ -242,7 +242,7 @@ def test_a_mistake_names_the_file(say, text, said):
     assert str(path) in str(caught.value)
     assert caught.value.file == str(path)
     assert "hidden" not in str(caught.value)
-    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    assert str(travelled(caught.value)) == str(caught.value)
 
 
 def test_a_mistake_of_the_caller_is_the_callers(say):
