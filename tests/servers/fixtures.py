@@ -74,7 +74,7 @@ def slurm_server(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def accounting_server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """That of one with a database of what jobs became."""
+    """The configuration of a Slurm that keeps what became of jobs in a database."""
     return keeper.kept("slurm-accounting", _folder("slurm-accounting", tmp_path_factory), CONTROLLER)
 
 

@@ -1,4 +1,4 @@
-"""When the engines of queued runs were last asked. Lists tell it, and ask nobody."""
+"""Tell when the engines of queued runs were last asked; nobody is asked for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUEUED = "queued"
 
 
 class QueuedAsOf:
-    """When the engines of the queued runs of a workspace were last asked, or accepted their jobs.
+    """Know when the engines of a workspace's queued runs were last asked, or accepted their jobs.
 
     Args:
         opened: the workspace.
