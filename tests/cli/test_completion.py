@@ -97,6 +97,10 @@ def test_words_of_a_workspace_complete_where_they_may_stand(metals, here):
     assert {line: offered(here, line) for line in found} == found
 
 
+def test_every_status_is_offered(metals, here):
+    assert sorted(offered(here, "runs list --status ")) == sorted(me.RunStatus)
+
+
 def test_a_run_that_the_index_does_not_know_yet_is_offered(metals, here):
     metals.project("metals").experiment("ag").Run({}, id="sterling")
     assert offered(here, "show metals/ag/") == ["metals/ag/silver", "metals/ag/sterling", "metals/ag/@latest"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SAFE = re.compile(r"[\w@%+=:,./~-]+")  # a shell takes these as they are: names may come from a stranger's workspace
 _LAST = re.compile(r"""(?P<head>.*?(?:==?|!=)\s*(?P<quote>["'])|(?:.*[^\w.])?)(?P<word>[\w.-]*)$""", re.DOTALL)
-_STATUSES = ("succeeded", "failed", "interrupted", "cancelled", "running", "pending")
+_STATUSES = ("succeeded", "failed", "interrupted", "cancelled", "running", "queued", "pending")
 _COLUMNS = (
     "status",
     "created_at",
