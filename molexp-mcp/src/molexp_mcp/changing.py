@@ -55,9 +55,7 @@ def sweep(
     tokens: int,
 ) -> Answer:
     """Plan the points of a sweep; if it is no dry run, create their runs and start them in processes of their own."""
-    opened = workspaces.get(workspace)
-    project, _, name = experiment.partition("/")
-    exp = opened.project(project).experiment(name)
+    opened, exp = workspaces.get(workspace), workspaces.experiment(experiment, workspace)
     permissions.check(exp.path)
     bound(permissions, exp, script)
     points = _points(space)

@@ -230,9 +230,7 @@ def describe_workflow(
     tokens: int,
 ) -> Answer:
     """Show the tasks of the workflow of an experiment: from the record, or from a script that may be imported."""
-    opened = workspaces.get(workspace)
-    project, _, name = experiment.partition("/")
-    exp = opened.project(project).experiment(name)
+    opened, exp = workspaces.get(workspace), workspaces.experiment(experiment, workspace)
     answer = Answer(tokens)
     graph: me.WorkflowGraph | None
     if script:

@@ -36,3 +36,12 @@ class Workspaces:
             if name in (known, workspace.url):
                 return workspace
         raise NotFoundError("workspace", name, nearest=get_close_matches(name, self.named, 1) or [*self.named])
+
+    def experiment(self, path: str, workspace: str | None) -> me.Experiment:
+        """Return an experiment by its path, "project/experiment".
+
+        Raises:
+            NotFoundError: it is not there.
+        """
+        project, _, name = path.partition("/")
+        return self.get(workspace).project(project).experiment(name)
