@@ -15,8 +15,10 @@ from msgspec import Struct
 from molexp._record.fences import is_void
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import check_schema, decode_object
+from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
 from molexp._values.status import RunStatus
+from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, RecordError, StoreError
 
@@ -45,6 +47,12 @@ def end_key(submission: str) -> str:
 def asked_key(submission: str) -> str:
     """Return the key under which lies, derived, when the engine was last asked and what it said."""
     return f"{layout.DERIVED}/asked/{submission}.json"
+
+
+def answer_document(ids: Mapping[str, str], watcher: str, **more: bool) -> dict[str, Any]:
+    """Return the document of what an engine answered: its id of each batch, by the batch's token, and that of the watcher."""
+    said = {"schema": schemas.SUBMISSION, "type": SUBMITTED, "token": new_token(), "at": utc_now()}
+    return {**said, "ids": dict(ids), "watcher": watcher, **more}
 
 
 class SubmittedRun(NamedTuple):

@@ -13,9 +13,9 @@ from msgspec import Struct, field
 from molexp._record.owners import Owner
 from molexp._record.submissions import (
     SETTLED,
-    SUBMITTED,
     WATCHER,
     SubmissionFacts,
+    answer_document,
     asked_key,
     attempted_by,
     document_key,
@@ -256,15 +256,7 @@ class _Reconciliation:
     def _note_found(self, one: SubmissionFacts, jobs: Mapping[int, Job]) -> SubmissionFacts:
         """Note what whoever submitted could not: which batches the engine has."""
         ids = {token: "" for token, batch in one.batches.items() if any(number in jobs for number in batch)}
-        document = {
-            "schema": schemas.SUBMISSION,
-            "type": SUBMITTED,
-            "token": new_token(),
-            "at": utc_now(),
-            "ids": ids,
-            "watcher": "",
-            "found": True,
-        }
+        document = answer_document(ids, "", found=True)
         with suppress(KeyExistsError):
             self._store.create(job_key(one.id), encode_line(document))
         return read_submission(self._store, one.id)

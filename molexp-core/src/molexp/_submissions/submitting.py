@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 
 from molexp._profiles import use_profiles
-from molexp._record.submissions import SUBMITTED, document_key, job_key, open_submissions, queued_runs
+from molexp._record.submissions import answer_document, document_key, job_key, open_submissions, queued_runs
 from molexp._storage import layout, schemas
 from molexp._submissions.preparing import Preparation, Wishes, batches_of, folder_here, prepare, watching, workspace_of
 from molexp._submissions.queues import Queues
@@ -179,15 +179,7 @@ def _call(
 
 def note_answer(workspace: Workspace, submission: str, ids: dict[str, str], watcher: str) -> None:
     """Note the engine's ids, unless somebody has found them out meanwhile."""
-    document = {
-        "schema": schemas.SUBMISSION,
-        "type": SUBMITTED,
-        "token": new_token(),
-        "at": utc_now(),
-        "ids": ids,
-        "watcher": watcher,
-    }
     try:
-        workspace._session.store.create(job_key(submission), encode_line(document))
+        workspace._session.store.create(job_key(submission), encode_line(answer_document(ids, watcher)))
     except KeyExistsError:
         return
