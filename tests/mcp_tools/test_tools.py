@@ -105,6 +105,20 @@ def test_a_long_text_is_read_in_pieces_and_bytes_are_described(ask, lab):
     assert "It is no text." in ask("read_asset", asset="data.bin", run="files").text
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_no_character_is_lost_between_two_pieces(ask, lab, encoding):
+    with lab.Project("metals").Experiment("cu").Run(id="files").start() as ctx:
+        (ctx.workdir / "one-line.txt").write_bytes(("ü" * 1000 + "end").encode(encoding))
+        ctx.artifact.save("one-line.txt", ctx.workdir / "one-line.txt")
+    pieces, offset = [], "0"
+    while offset:
+        pieces.append(ask("read_asset", asset="one-line.txt", run="files", offset=int(offset), max_tokens=301).text)
+        offset = next(iter(re.findall(r"offset=(\d+)", pieces[-1])), "")
+    found = "".join(re.findall(r"<data-\w{8}>\n([ü\\].*)\n", "\n".join(pieces)))
+    assert len(pieces) > 2
+    assert found == ("ü" if encoding == "utf-8" else "\\udcfc") * 1000 + "end"
+
+
 def test_logs_are_read_from_their_end(ask):
     text = ask("read_log", run="cu-3").text
     assert "volume 3" in text

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any
 
 import molexp as me
@@ -124,12 +127,22 @@ def read_asset(
         answer.say("It is no text.")
         answer.data(_description(found).splitlines())
         return answer
-    lines = data.decode("utf-8", "replace")[: answer.room].splitlines(keepends=True)
-    missing = answer.data(line.rstrip("\r\n") for line in lines)
-    end = offset + len("".join(lines[: len(lines) - missing]).encode())
+    text = _piece(data, answer.room, is_last=offset + len(data) >= (found.size or 0))
+    answer.data(line.rstrip("\r\n") for line in text.splitlines(keepends=True))
+    end = offset + len(text.encode("utf-8", "surrogateescape"))
     if end < (found.size or 0):
         answer.left_out(f"It goes on: call again with offset={end}.")
     return answer
+
+
+def _piece(data: bytes, room: int, *, is_last: bool) -> str:
+    """Return the text that there is room for, in whole lines if it can be. A byte that is no UTF-8 remains one, escaped.
+
+    The beginning of a character that goes on behind the bytes is left to the next piece.
+    """
+    whole = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(data, is_last)
+    text = whole[: bisect_left([*accumulate(len(printable(one)) for one in whole)], room)]
+    return text if text == whole else text[: text.rfind("\n") + 1] or text
 
 
 def _description(asset: me.Asset) -> str:
