@@ -23,7 +23,6 @@ from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending, cause_of_exit
-from molexp._record.submissions import FOLDER as SUBMISSIONS
 from molexp._recording.process import this_process
 from molexp._recording.signals.handlers import Terminated
 from molexp._running.shell import run_to_end, signal_command, tail_of
@@ -154,7 +153,7 @@ def _record_of(session: Session) -> list[Path]:
         layout.WORKSPACE,
         layout.SETTINGS,
         layout.PROVENANCE,
-        SUBMISSIONS,
+        layout.SUBMISSIONS,
         layout.PROJECTS,
         layout.DERIVED,
         layout.DATA,

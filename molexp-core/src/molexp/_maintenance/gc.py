@@ -27,7 +27,6 @@ from molexp._record.fences import VOID, is_defined
 from molexp._record.folding import absurd
 from molexp._record.reading import edit_keys, read_documents
 from molexp._record.reports import Finding, Report
-from molexp._record.submissions import OUTPUT
 from molexp._record.submissions import listed as submissions_listed
 from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
@@ -88,12 +87,12 @@ class _Collector:
 
     def outputs(self) -> None:
         """Free what jobs of submissions printed that have ended, once it is old; runs have logs of their own."""
-        with self._naming(OUTPUT):
+        with self._naming(layout.JOB_OUTPUT):
             ended = {name for name, parts in submissions_listed(self._store).items() if ".end" in parts}
-            for entry in self._store.list(OUTPUT):
-                submission = entry.key.removeprefix(f"{OUTPUT}/").partition("/")[0]
+            for entry in self._store.list(layout.JOB_OUTPUT):
+                submission = entry.key.removeprefix(f"{layout.JOB_OUTPUT}/").partition("/")[0]
                 if submission in ended and time.time() - entry.modified > _PRINTED:
-                    self._free(entry, "output of a job, which has ended", f"{OUTPUT}/{submission}")
+                    self._free(entry, "output of a job, which has ended", f"{layout.JOB_OUTPUT}/{submission}")
 
     def deleted_runs(self) -> None:
         """Free runs that were deleted. Before their bytes go, their experiment remembers that they were deleted."""

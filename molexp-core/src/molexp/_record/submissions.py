@@ -23,30 +23,11 @@ from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, RecordError, StoreError
 
 _KEY = re.compile(key_patterns.SUBMISSION)
-FOLDER, OUTPUT = "submissions", f"{layout.DERIVED}/output"
+ANSWER, END = ".job", ".end"
+"""The parts of a submission after its first document."""
 SUBMITTED, SETTLED = "submitted", "settled"
 WATCHER = "w"
 """The part of the token of the job that looks after the others."""
-
-
-def document_key(submission: str) -> str:
-    """Return the key of a submission."""
-    return f"{FOLDER}/{submission}.json"
-
-
-def job_key(submission: str) -> str:
-    """Return the key of what the engine answered."""
-    return f"{FOLDER}/{submission}.job.json"
-
-
-def end_key(submission: str) -> str:
-    """Return the key of a submission's end."""
-    return f"{FOLDER}/{submission}.end.json"
-
-
-def asked_key(submission: str) -> str:
-    """Return the key under which lies, derived, when the engine was last asked and what it said."""
-    return f"{layout.DERIVED}/asked/{submission}.json"
 
 
 def answer_document(ids: Mapping[str, str], watcher: str, **more: bool) -> dict[str, Any]:
@@ -141,7 +122,7 @@ class Queued(NamedTuple):
 def listed(store: Store) -> dict[str, set[str]]:
     """Return the submissions that there are: id to the kinds of documents, which are "", ``.job`` and ``.end``."""
     found: dict[str, set[str]] = {}
-    for entry in store.children(FOLDER).entries:
+    for entry in store.children(layout.SUBMISSIONS).entries:
         if match := _KEY.fullmatch(entry.key):
             found.setdefault(match[1], set()).add(match[2] or "")
     return {submission: found[submission] for submission in sorted(found) if "" in found[submission]}
@@ -151,15 +132,15 @@ def open_submissions(store: Store, unreadable: dict[str, str] | None = None) -> 
     """Return the open submissions, the oldest first; what cannot be read of them is left out, and told in `unreadable`."""
     found = []
     for submission, parts in listed(store).items():
-        if ".end" in parts:
+        if END in parts:
             continue
         try:
-            found.append(read_submission(store, submission, answered=".job" in parts))
+            found.append(read_submission(store, submission, answered=ANSWER in parts))
         except KeyNotFoundError:
             continue
         except RecordError as error:
             if unreadable is not None:
-                unreadable[document_key(submission)] = str(error)
+                unreadable[layout.submission_key(submission)] = str(error)
     return [one for one in found if one.end is None]
 
 
@@ -187,17 +168,17 @@ def read_submission(store: Store, submission: str, *, answered: bool = True, end
         KeyNotFoundError: there is none.
         CorruptRecordError: one of its documents cannot be read.
     """
-    key = document_key(submission)
+    key = layout.submission_key(submission)
     document = _decoded(store.read(key), key)
-    answer = _read_if_there(store, job_key(submission)) if answered else None
-    end = _read_if_there(store, end_key(submission)) if ended else None
+    answer = _read_if_there(store, layout.submission_key(submission, ANSWER)) if answered else None
+    end = _read_if_there(store, layout.submission_key(submission, END)) if ended else None
     runs = tuple(SubmittedRun(*run) for run in document["runs"])
     return SubmissionFacts(submission, document, answer, end, runs)
 
 
 def has_ended(store: Store, submission: str) -> bool:
     """Tell whether it is established that nothing of a submission is queued or running."""
-    return store.exists(end_key(submission))
+    return store.exists(layout.submission_key(submission, END))
 
 
 def _read_if_there(store: Store, key: str) -> dict[str, Any] | None:
@@ -224,7 +205,7 @@ def check_submission(document: dict[str, Any], key: str) -> dict[str, Any]:
     if is_count(schema := document.get("schema")) and schema > schemas.SUBMISSION:
         return document
     match = _KEY.fullmatch(key)
-    kind = {"": "submission", ".job": SUBMITTED, ".end": SETTLED}[(match and match[2]) or ""]
+    kind = {"": "submission", ANSWER: SUBMITTED, END: SETTLED}[(match and match[2]) or ""]
     if document.get("type") != kind:
         raise CorruptRecordError(key, f"its type is {document.get('type')!r:.40} where {kind!r} belongs")
     if kind == SUBMITTED:
@@ -291,7 +272,7 @@ def job_of(attempt: Mapping[str, Any]) -> tuple[str, int] | None:
 def last_asked(store: Store, submission: str) -> dict[str, Any]:
     """Return when the engine was last asked about a submission, and how many jobs were in which state; empty if never."""
     try:
-        found = decode_object(store.read(asked_key(submission)), asked_key(submission))
+        found = decode_object(store.read(layout.asked_key(submission)), layout.asked_key(submission))
     except (StoreError, RecordError):
         return {}
     return found if isinstance(found.get("at"), str) and isinstance(found.get("states"), dict) else {}

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._record.fences import is_void
-from molexp._record.submissions import FOLDER as SUBMISSIONS
 from molexp._record.submissions import check_submission
 from molexp._storage import layout
 from molexp._values.documents import decode_object, json_type
@@ -79,6 +78,6 @@ def decode_document(data: bytes, key: str) -> dict[str, Any]:
         CorruptRecordError: it is not JSON, or not of the kind that belongs at `key`.
     """
     document = decode_object(data, key)
-    if key.startswith(f"{SUBMISSIONS}/"):
+    if key.startswith(f"{layout.SUBMISSIONS}/"):
         return check_submission(document, key)
     return document if is_void(document) else check_shape(document, key)

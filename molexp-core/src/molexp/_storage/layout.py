@@ -25,6 +25,8 @@ SNAPSHOTS = ".molexp/snapshots"
 LIVE = ".molexp/live"
 ARRIVING = ".molexp/arriving"
 DERIVED = ".molexp"
+SUBMISSIONS = "submissions"
+JOB_OUTPUT = ".molexp/output"
 
 _LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take
 
@@ -61,9 +63,7 @@ def folder(path: str) -> str:
 @lru_cache(maxsize=1024)
 def document(path: str) -> str:
     """Return the key of the document that makes the entity at `path` exist."""
-    if not path:
-        return WORKSPACE
-    return f"{folder(path)}/{ENTITIES[path.count('/') + 1]}.json"
+    return below(path, f"{ENTITIES[depth(path)]}.json")
 
 
 def definition_key(path: str, number: int) -> str:
@@ -109,12 +109,10 @@ def owner_of(key: str) -> str:
     """Return the path of the innermost entity that `key` lies in."""
     parts = key.split("/")
     path: list[str] = []
-    for level, name in zip(parts[0::2], parts[1::2], strict=False):
-        if len(path) == len(_LEVELS) or level != _LEVELS[len(path)]:
+    for known, level, name in zip(_LEVELS, parts[0::2], parts[1:-1:2], strict=False):  # the last part names a file
+        if level != known:
             break
         path.append(name)
-    if len(path) * 2 >= len(parts):  # the last part named a file, not a folder
-        path = path[: (len(parts) - 1) // 2]
     return "/".join(path)
 
 
@@ -193,9 +191,7 @@ def payloads(run_folder: str, attempt: int) -> str:
 
 def lease(path: str, attempt: int) -> str:
     """Return the key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
-    name = path.replace("/", "~")
-    if len(name) > _LEASE_NAME:
-        name = sha256(path.encode()).hexdigest()
+    name = path.replace("/", "~") if len(path) <= _LEASE_NAME else sha256(path.encode()).hexdigest()
     return f"{LIVE}/{name}~{attempt}"
 
 
@@ -203,3 +199,13 @@ def leased(key: str) -> str:
     """Return the path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
     parts = key.rpartition("/")[2].split("~")
     return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and is_number(parts[3]) else ""
+
+
+def submission_key(submission: str, part: str = "") -> str:
+    """Return the key of a submission, or of its part: ``.job`` is what the engine answered, ``.end`` its end."""
+    return f"{SUBMISSIONS}/{submission}{part}.json"
+
+
+def asked_key(submission: str) -> str:
+    """Return the key under which lies, derived, when the engine was last asked and what it said."""
+    return f"{DERIVED}/asked/{submission}.json"

@@ -13,7 +13,6 @@ from msgspec import Struct, structs
 
 from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._record.submissions import (
-    OUTPUT,
     WATCHER,
     attempted_by,
     open_submissions,
@@ -21,6 +20,7 @@ from molexp._record.submissions import (
     read_submission,
     token_of,
 )
+from molexp._storage import layout
 from molexp._submissions.queues import Queues
 from molexp._values.status import RunStatus
 from molexp._workflow.plans import LEAVE, SKIP, PlannedRun
@@ -328,4 +328,4 @@ def output_of(workspace: Workspace, submission: str) -> str:
     store = workspace._session.store
     if "local_path" not in store.capabilities:
         return ""
-    return str(store.locate(f"{OUTPUT}/{submission}"))
+    return str(store.locate(f"{layout.JOB_OUTPUT}/{submission}"))

@@ -12,15 +12,13 @@ from msgspec import Struct, field
 
 from molexp._record.owners import Owner
 from molexp._record.submissions import (
+    ANSWER,
+    END,
     SETTLED,
     WATCHER,
     SubmissionFacts,
     answer_document,
-    asked_key,
     attempted_by,
-    document_key,
-    end_key,
-    job_key,
     job_of,
     last_asked,
     listed,
@@ -28,7 +26,7 @@ from molexp._record.submissions import (
     read_submission,
     token_of,
 )
-from molexp._storage import schemas
+from molexp._storage import layout, schemas
 from molexp._submissions.preparing import workspace_of
 from molexp._submissions.queues import Queues
 from molexp._values.documents import encode_line
@@ -227,7 +225,7 @@ class _Reconciliation:
         owner = Owner.from_dict(one.document["by"])
         if self._session.observer.known_dead(owner):
             return ""
-        key = document_key(one.id)
+        key = layout.submission_key(one.id)
         if self._session.observer.unchanged_for(key, "being submitted") >= _UNANSWERED:
             return ""
         return f"it is being submitted by process {owner.pid} on {owner.host}"
@@ -249,7 +247,7 @@ class _Reconciliation:
         if alive:
             asked = {"at": utc_now(), "states": states}
             with suppress(StoreError):  # for display only
-                self._store.write(asked_key(one.id), encode_line(asked))
+                self._store.write(layout.asked_key(one.id), encode_line(asked))
             return _row(one, asked)
         return self._end(one, jobs, states)
 
@@ -258,7 +256,7 @@ class _Reconciliation:
         ids = {token: "" for token, batch in one.batches.items() if any(number in jobs for number in batch)}
         document = answer_document(ids, "", found=True)
         with suppress(KeyExistsError):
-            self._store.create(job_key(one.id), encode_line(document))
+            self._store.create(layout.submission_key(one.id, ANSWER), encode_line(document))
         return read_submission(self._store, one.id)
 
     def _vouch(self, one: SubmissionFacts, number: int, path: str, attempt: int, job: Job | None) -> None:
@@ -285,9 +283,11 @@ class _Reconciliation:
             "never_started": {path: _word(jobs.get(number)) for path, number in never.items()},
         }
         with suppress(KeyExistsError):
-            self._store.create(end_key(one.id), encode_line(document | {"by": _by(self._session.owner)}))
+            self._store.create(
+                layout.submission_key(one.id, END), encode_line(document | {"by": _by(self._session.owner)})
+            )
         with suppress(StoreError):
-            self._store.delete(asked_key(one.id))
+            self._store.delete(layout.asked_key(one.id))
         return _row(read_submission(self._store, one.id, ended=True), {})
 
     def _never_started(self, one: SubmissionFacts) -> dict[str, int]:
@@ -329,7 +329,7 @@ def settle_as(workspace: Workspace, submission: str, reason: str) -> None:
     """End a submission of which the engine has nothing, and never will have; a job of it would find that out."""
     document = _ending(reason) | {"by": _by(workspace._session.owner)}
     with suppress(KeyExistsError):
-        workspace._session.store.create(end_key(submission), encode_line(document))
+        workspace._session.store.create(layout.submission_key(submission, END), encode_line(document))
 
 
 def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -> list[SubmissionRow]:
@@ -364,7 +364,7 @@ def failed_hosts(drive: Drive) -> tuple[str, ...]:
     store = workspace_of(drive)._session.store
     found: set[str] = set()
     for submission, parts in listed(store).items():
-        if ".end" in parts:
+        if END in parts:
             with suppress(MolexpError):
                 end = read_submission(store, submission, ended=True).end or {}
                 jobs = end.get("jobs")

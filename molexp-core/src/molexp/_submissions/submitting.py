@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 
 from molexp._profiles import use_profiles
-from molexp._record.submissions import answer_document, document_key, job_key, open_submissions, queued_runs
+from molexp._record.submissions import ANSWER, answer_document, open_submissions, queued_runs
 from molexp._storage import layout, schemas
 from molexp._submissions.preparing import Preparation, Wishes, batches_of, folder_here, prepare, watching, workspace_of
 from molexp._submissions.queues import Queues
@@ -73,8 +73,8 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         batches = batches_of(workspace, drive, prepared, submission, queue.largest(), wishes)
         document = _document(workspace, drive, prepared, submission, queue, batches)
         session.ready()
-        session.store.create(document_key(submission), encode_line(document))
-        session.flushing.made(document_key(submission), relies_on=[layout.WORKSPACE])
+        session.store.create(layout.submission_key(submission), encode_line(document))
+        session.flushing.made(layout.submission_key(submission), relies_on=[layout.WORKSPACE])
         if _is_late(session.store, submission, document["runs"]):
             settle_as(workspace, submission, "another submission, made at the same time, has some of its runs")
             continue
@@ -180,6 +180,8 @@ def _call(
 def note_answer(workspace: Workspace, submission: str, ids: dict[str, str], watcher: str) -> None:
     """Note the engine's ids, unless somebody has found them out meanwhile."""
     try:
-        workspace._session.store.create(job_key(submission), encode_line(answer_document(ids, watcher)))
+        workspace._session.store.create(
+            layout.submission_key(submission, ANSWER), encode_line(answer_document(ids, watcher))
+        )
     except KeyExistsError:
         return

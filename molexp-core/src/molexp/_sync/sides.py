@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
-from molexp._record.submissions import FOLDER as SUBMISSIONS
 from molexp._storage import layout
 from molexp._storage.listing import all_entries
 from molexp._storage.progress import NOTHING
@@ -72,7 +71,7 @@ class Side:
         scopes = [path for path in within if not layout.is_run(path)]
         folders = [layout.LIVE, *(layout.folder(path) for path in within if layout.is_run(path))]
         folders += [layout.below(path, name) for path in scopes for name in _PARTS]
-        folders += [layout.SETTINGS, layout.PROVENANCE, SUBMISSIONS] if "" in within else []
+        folders += [layout.SETTINGS, layout.PROVENANCE, layout.SUBMISSIONS] if "" in within else []
         for listed in self.store.each(lambda folder: list(self.store.list(folder)), folders):
             yield from listed
         for path in scopes:
