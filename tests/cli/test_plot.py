@@ -116,6 +116,7 @@ def test_the_only_parameter_that_differs_need_not_be_named(in_lab, sweep, molexp
         (["metrics.acc", "@latest"], "No run has the column 'metrics.acc'"),
         (["name", "a"], "There is nothing to draw of 'name'.\nLeft out: 12 runs with text as results.name, which"),
         (["energy", "a", "--where", "params.a > 99"], "No run of 18 has params.a > 99.\nmolexp: There is no run"),
+        (["loss", "metals/cu"], "No run that you name has the metric 'loss'.\nNo run that you name has any metric."),
         (["loss", "nosuch"], "There is no run 'nosuch'"),
         (["energy", "a", "-o", "x.gif"], "Invalid value for -o: 'x.gif' does not end in .png, .svg, .pdf or .html."),
         (["energy", "a", "-o", "no/x.png"], "Invalid value for -o: There is no folder 'no'."),

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from molexp_cli._drawing import Look
 
 _ROOTS = ("params.", "parameters.", "results.", "metrics.", "config.")
-_PLAIN = ("created_at", "seconds", "attempts", "replica", "status", "host", "profile", "project", "experiment", "cause")
 _METRIC, _LAST = "metrics.", ".last"
 _NAMED = 8  # names that an error lists
 _BEYOND = 6  # lines of the terminal that are not the drawing's
@@ -184,7 +183,7 @@ class _Finding:
     def axis(self) -> str | None:
         """Return the column of the x axis; None for a metric over its steps."""
         others, is_metric = self._wanted.others, bool(self._metric())
-        if len(others) == 1 and (others[0].startswith(_ROOTS) or others[0] in _PLAIN or self._ends(others[0])):
+        if len(others) == 1 and (others[0].startswith(_ROOTS) or self._ends(others[0])):
             return self._key(others[0])
         if is_metric:
             return None
@@ -216,8 +215,6 @@ class _Finding:
         name = self._metric() or self._wanted.y.removeprefix(_METRIC)
         rows = self._named() if self._wanted.others else [*self._rows()]
         having = [row for row in rows if name in row.metrics or not row.status.finished]
-        if not any(name in row.metrics for row in rows) and not having:
-            raise _unknown("metric", name, sorted({known for row in rows for known in row.metrics}))
         by = [self._key(one) for one in self._wanted.by]
         left_out: Counter[str] = Counter()
         curves, missing = [], len(rows) - len(having)
@@ -230,7 +227,8 @@ class _Finding:
                 missing += not (curve.steps or gone)
                 advance()
         if not curves and not left_out:
-            raise _unknown("metric", name, sorted({known for row in rows for known in row.metrics}))
+            known = sorted({known for row in rows for known in row.metrics})
+            raise _unknown("metric", name, known, "No run that you name" if self._wanted.others else "No run")
         names = self._opened.catalog.short_ids(self._opened.run(one.path) for one in curves)
         chart = over_steps(curves, name, by, each=self._wanted.each, names=names)
         notes = []
@@ -323,15 +321,15 @@ def _is_one(key: str) -> bool:
     return not key.startswith(_METRIC) or key.endswith(_LAST)
 
 
-def _unknown(what: str, name: str, known: Sequence[str]) -> ValueError:
-    """Return the error for a name that no run has, with the nearest names and those there are."""
+def _unknown(what: str, name: str, known: Sequence[str], none: str = "No run") -> ValueError:
+    """Return the error for a name that none of the runs has, with the nearest names and those there are."""
     from difflib import get_close_matches
 
     ends = {one.partition(".")[2] or one: one for one in known}
     near = [ends.get(one, one) for one in get_close_matches(name, [*known, *ends])]
     hint = f" Did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
-    error = ValueError(f"No run has the {what} {name!r}.{hint}")
-    error.add_note(f"There {'are' if len(known) > 1 else 'is'} {_some(known)}." if known else f"No run has any {what}.")
+    error = ValueError(f"{none} has the {what} {name!r}.{hint}")
+    error.add_note(f"There {'are' if len(known) > 1 else 'is'} {_some(known)}." if known else f"{none} has any {what}.")
     return error
 
 
