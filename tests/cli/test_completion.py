@@ -97,8 +97,12 @@ def test_words_of_a_workspace_complete_where_they_may_stand(metals, here):
     assert {line: offered(here, line) for line in found} == found
 
 
-def test_every_status_is_offered(metals, here):
+def test_every_status_and_every_column_is_offered(metals, here):
     assert sorted(offered(here, "runs list --status ")) == sorted(me.RunStatus)
+    found = {one.rstrip(".") for one in offered(here, "runs list --sort ")}
+    assert {name.partition(".")[0] for row in metals.catalog.runs() for name in row} <= found
+    for one in found:
+        metals.catalog.runs(f"{one} is null")  # or that is no field
 
 
 def test_a_run_that_the_index_does_not_know_yet_is_offered(metals, here):

@@ -19,31 +19,7 @@ if TYPE_CHECKING:
 _SAFE = re.compile(r"[\w@%+=:,./~-]+")  # a shell takes these as they are: names may come from a stranger's workspace
 _LAST = re.compile(r"""(?P<head>.*?(?:==?|!=)\s*(?P<quote>["'])|(?:.*[^\w.])?)(?P<word>[\w.-]*)$""", re.DOTALL)
 _STATUSES = ("succeeded", "failed", "interrupted", "cancelled", "running", "queued", "pending")
-_COLUMNS = (
-    "status",
-    "created_at",
-    "seconds",
-    "attempts",
-    "host",
-    "cause",
-    "profile",
-    "replica",
-    "started_at",
-    "ended_at",
-)
-_ROOTS = (
-    "params.",
-    "results.",
-    "metrics.",
-    "config.",
-    "provenance.",
-    "tags",
-    "notes",
-    "id",
-    "archived",
-    "user",
-    *_COLUMNS,
-)
+_ROOTS = ("params.", "results.", "metrics.", "config.", "provenance.", "tags", "notes", "id", "project", "experiment", "path", "archived", "user", "status", "created_at", "seconds", "attempts", "host", "cause", "profile", "replica", "started_at", "ended_at")  # fmt: skip
 
 Complete = Callable[[Any, str], Iterable[str]]
 """Returns words, given the context of the command and what is typed of the word."""
