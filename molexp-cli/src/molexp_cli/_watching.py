@@ -49,8 +49,7 @@ class Live(NamedTuple):
     @property
     def attempt(self) -> Mapping[str, Any]:
         """Its newest attempt."""
-        history = self.row.execution_history
-        return history[-1] if history else {}
+        return _attempt(self.row)
 
     @property
     def silent(self) -> float | None:

@@ -84,7 +84,7 @@ def _of_run(row: molexp.RunRow) -> Iterator[tuple[str, Any]]:
     yield "created_at", row.created_at[:19]
     history = row.execution_history
     newest: Mapping[str, Any] = history[-1] if history else {}
-    yield "seconds", _seconds(newest)
+    yield "seconds", round(row["seconds"], 3) if "seconds" in row else None
     yield "host", _plain(newest.get("host"))
     yield "attempts", len(history)
     error = newest.get("error")
@@ -100,16 +100,6 @@ def _of_run(row: molexp.RunRow) -> Iterator[tuple[str, Any]]:
     for name, found in texts.items():
         if found:
             yield name, _plain(found, _LONG)
-
-
-def _seconds(attempt: Mapping[str, Any]) -> float | None:
-    from datetime import datetime
-
-    try:
-        began, ended = (datetime.fromisoformat(attempt[name]) for name in ("started_at", "ended_at"))
-        return round((ended - began).total_seconds(), 3)
-    except (KeyError, TypeError, ValueError):  # it goes on, or its record is damaged
-        return None
 
 
 def _rounded(found: Any) -> Any:
