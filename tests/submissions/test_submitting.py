@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import zipfile
 from contextlib import suppress
 
 import pytest
@@ -41,6 +42,11 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
     assert place.molexp("-w", "lab", "runs", "list", "--status", "running").err == ""
     for command in (["info"], ["ls"]):
         assert json.loads(place.molexp("-w", "lab", *command, "--json").out)["queued_as_of"] == at
+    place.molexp("-w", "lab", "export", "--where", "status == 'queued'", "--format", "ro-crate", "-o", "queued.zip")
+    with zipfile.ZipFile("queued.zip") as crate:
+        graph = json.loads(crate.read("ro-crate-metadata.json"))["@graph"]
+    ends = [one["actionStatus"]["@id"] for one in graph if one["@type"] == "CreateAction"]
+    assert ends == ["http://schema.org/PotentialActionStatus"] * 3
     run = me.Workspace("lab").run(next(row.path for row in me.Workspace("lab").catalog.runs(status="queued")))
     assert (run.status, run.status.finished, run.to_dict()["status"]) == ("queued", False, "queued")
     gate = os.open("gate", os.O_WRONLY)

@@ -30,6 +30,7 @@ _STATUS = {
     "interrupted": "Failed",
     "cancelled": "Failed",
     "pending": "Potential",
+    "queued": "Potential",
 }
 _PAYLOAD = re.compile(r"/runs/[^/]+/(?:(?:executions/\d+/)?(?:artifacts|checkpoints|logs)/.+|run\.json)\Z", re.DOTALL)
 """The files of a run that are of interest to others; the rest is how MolExp keeps its record."""
