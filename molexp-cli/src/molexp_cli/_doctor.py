@@ -6,7 +6,7 @@ import typer
 
 from molexp_cli._failing import FAILED
 from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace
-from molexp_cli._output import COLORS, on_terminal, printable, say, terminal, write
+from molexp_cli._output import COLORS, on_terminal, printable, say, terminal, wrapped, write
 
 
 def doctor(ctx: typer.Context, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -50,17 +50,11 @@ def _line(status: str, name: str, found: str, hint: str = "") -> None:
     if not on_terminal():
         write("\n".join(f"{' ' * len(head) if is_hint else head}{line}".rstrip() for line, is_hint in lines))
         return
-    import textwrap
-
     from rich.text import Text
 
     console = terminal()
     room = max(_LEAST, console.width - len(head))
-    drawn = [
-        (part, is_hint)
-        for line, is_hint in lines
-        for part in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False)
-    ]
+    drawn = [(part, is_hint) for line, is_hint in lines for part in wrapped(line, room)]
     for number, (part, is_hint) in enumerate(drawn):
         before = (
             Text(" " * len(head))

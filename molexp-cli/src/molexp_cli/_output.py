@@ -84,12 +84,20 @@ def _broken(message: str) -> str:
     lines = message.split("\n")
     if all(len(line) <= width for line in lines):
         return message
-    from textwrap import fill
+    return "\n".join(line if line.startswith(" ") else "\n".join(wrapped(line, width)) for line in lines)
 
-    return "\n".join(
-        line if line.startswith(" ") else fill(line, width, break_long_words=False, break_on_hyphens=False)
-        for line in lines
-    )
+
+def wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    """Return lines of a text, broken at blanks. The terminal breaks longer words, and copies them whole.
+
+    Args:
+        text: the text.
+        width: characters of a line.
+        indent: blanks before each line but the first.
+    """
+    import textwrap
+
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def tell_unreadable(found: Collection[str]) -> None:
@@ -360,18 +368,14 @@ def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
 
 
 def _draw_pairs(found: Iterable[tuple[str, str]], indent: int, width: int) -> None:
-    """Draw each value beside its name, broken at blanks. The terminal breaks longer words, and copies them whole."""
-    import textwrap
-
+    """Draw each value beside its name, broken at blanks."""
     from rich.text import Text
 
     console = terminal()
     room = max(_ROOM, console.width - indent - width - 2)
     for name, value in found:
-        wrapped = [
-            textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False) for line in value.split("\n")
-        ]
-        for number, line in enumerate([part for parts in wrapped for part in parts or [""]]):
+        lines = [part for line in value.split("\n") for part in wrapped(line, room) or [""]]
+        for number, line in enumerate(lines):
             head = Text(" " * indent + f"{'' if number else name:<{width}}  ", style="dim")
             console.print(head.append(line, style=f"not dim {_style(value)}".rstrip()), soft_wrap=True)
 

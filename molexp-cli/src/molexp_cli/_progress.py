@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from molexp_cli._output import drawable, printable, say
+from molexp_cli._output import drawable, printable, say, wrapped
 from molexp_cli._words import cut, duration, settings
 
 if TYPE_CHECKING:
@@ -177,9 +177,7 @@ class _Live:
 
     def _print(self, text: str) -> None:
         """Print a line above the bars, broken at blanks."""
-        for line in textwrap.wrap(
-            text, self._drawn.console.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
-        ):
+        for line in wrapped(text, self._drawn.console.width, "  "):
             self._drawn.console.print(line, markup=False, soft_wrap=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from molexp_cli._output import headline, on_terminal, say, width_of_terminal, write
+from molexp_cli._output import headline, on_terminal, say, width_of_terminal, wrapped, write
 from molexp_cli._words import nearby
 
 if TYPE_CHECKING:
@@ -69,11 +69,7 @@ def _item(text: str, parameters: str = "") -> None:
 def _line(text: str) -> None:
     """Print a line, on a terminal broken at blanks."""
     if on_terminal():
-        import textwrap
-
-        width = width_of_terminal()
-        lines = textwrap.wrap(text, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-        text = "\n".join(lines)
+        text = "\n".join(wrapped(text, width_of_terminal(), "    "))
     write(text)
 
 
