@@ -11,6 +11,12 @@ from tests.kits.planted_queues import DEFECTS
 from tests.kits.playing import failures
 from tests.plugins.local_queue import at_work
 
+_WITHOUT_JOBS = (
+    "test_an_option_that_it_does_not_know_is_named",
+    "test_a_batch_that_is_refused_leaves_nothing",
+    "test_an_engine_that_does_not_answer_is_told_in_words",
+)
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
@@ -32,9 +38,10 @@ def test_a_planted_defect_is_caught(tmp_path, place, defect):
 
 
 def test_what_is_not_broken_is_not_blamed(tmp_path, place):
-    kit, caught_by = DEFECTS["the script does not say what is executed"]
-    others = {check for _, check in DEFECTS.values()} - {caught_by}
-    assert failing(type("Patient", (kit,), {"patience": 300}), tmp_path, place, *others) == set()
+    kit, _ = DEFECTS["the script does not say what is executed"]
+    others = {check for _, check in DEFECTS.values() if check in _WITHOUT_JOBS}  # `test_queue_kit` plays all of them
+    assert len(others) == len(_WITHOUT_JOBS)
+    assert failing(kit, tmp_path, place, *others) == set()
 
 
 def test_what_is_not_filled_in_is_an_error_of_collection():

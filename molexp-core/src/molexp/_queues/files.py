@@ -110,10 +110,11 @@ class QueueFiles:
 
     def say(self, token: str, line: Mapping[str, Any]) -> None:
         """Append what became of a job; for runners."""
-        path = self.root / BATCHES / token / "jobs.jsonl"
-        with open(path, "ab") as file:
-            if file.tell() and path.read_bytes()[-1:] != b"\n":
-                file.truncate(path.read_bytes().rfind(b"\n") + 1)
+        with open(self.root / BATCHES / token / "jobs.jsonl", "a+b") as file:
+            file.seek(max(file.tell() - 1, 0))
+            if file.read(1) not in (b"", b"\n"):
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
             file.write(json.encode(line) + b"\n")
 
     # ------------------------------------------------------------------------------------------------------------- cancels

@@ -9,7 +9,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen
 from typing import IO, Any
@@ -18,6 +17,7 @@ from msgspec import Struct
 
 from molexp._queues.files import BATCHES, JobFacts, QueueFiles, StoredBatch
 from molexp._record.owners import birth_of
+from molexp._values.groups import kill_group
 from molexp.contracts import JOB_ENDS, JOB_ID, JOB_INDEX
 
 _PAUSE = 0.5  # seconds between two looks at what others want, if nothing else happens
@@ -92,7 +92,7 @@ class Runner:
                 self._end(job, code, job.word or ("COMPLETED" if code == 0 else "FAILED"))
             elif job.asked:
                 if time.monotonic() - job.asked > _GRACE:
-                    _signal(job.pid, signal.SIGKILL)
+                    kill_group(job.pid, signal.SIGKILL)
             else:
                 if token not in cancelled:
                     cancelled[token] = self.files.cancelled(job.batch)
@@ -102,7 +102,7 @@ class Runner:
                     job.word = "TIMEOUT"
                 if job.word:
                     job.asked = time.monotonic()
-                    _signal(job.pid, signal.SIGTERM)
+                    kill_group(job.pid, signal.SIGTERM)
 
     def _end(self, job: _Running, code: int | None, word: str) -> None:
         self._running.remove(job)
@@ -185,11 +185,6 @@ def job_id(token: str, index: int) -> str:
     return f"{token}_{index}"
 
 
-def _signal(pid: int, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)  # each job leads a session of its own
-
-
 def main() -> None:
     """Be the runner of a folder, if there is none."""
     if os.fork():  # whoever started this need not wait for it, and it is nobody's zombie
@@ -200,8 +195,8 @@ def main() -> None:
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     files = QueueFiles(Path(sys.argv[1]))
-    while number := QueueFiles(files.root).claim():
-        runner = Runner(QueueFiles(files.root), reading)
+    while number := files.claim():
+        runner = Runner(files, reading)
         runner.run()
         if not files.root.is_dir():
             break
