@@ -147,4 +147,5 @@ def test_the_nearest_runs_are_named_where_there_is_none(molexp, in_lab):
     assert found.json()["nearest"][0]["differs"] == {"k": {"wanted": 5, "is": 4}}
     assert "start" in molexp("why", "metals/cu", "--set", "a=3.5", "--set", "k=4", "--json").out
     assert molexp("why", "metals/no", "--set", "a=1").code == 3
-    assert molexp("why", "metals", "--set", "a=1").code == 2
+    told = "Invalid value for RUN (with --set): 'metals' is not of the form PROJECT/EXPERIMENT"
+    assert told in molexp("why", "metals", "--set", "a=1").err

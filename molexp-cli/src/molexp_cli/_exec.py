@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molexp_cli._failing import EXEC_FAILED, FAILED, INTERRUPTED, TIMED_OUT, USAGE, answer
-from molexp_cli._options import WorkspaceOption, located, parameters_of
+from molexp_cli._options import WorkspaceOption, located, parameters_of, parts_of_experiment
 from molexp_cli._output import prints_aside, say, write
+from molexp_cli._words import first
 
 if TYPE_CHECKING:
     import molexp
@@ -102,9 +103,7 @@ def execute(
         raise typer.BadParameter(
             "add '--' before the command, so that its options are not mistaken for those of molexp", ctx=ctx
         )
-    project, _, name = target.partition("/")
-    if not project.strip() or not name.strip() or "/" in name:
-        raise typer.BadParameter(f"{target!r} is not of the form PROJECT/EXPERIMENT", ctx=ctx)
+    project, name = parts_of_experiment(ctx, target)
     import molexp
 
     try:
@@ -157,15 +156,9 @@ def _report(done: molexp.TrackedCommand) -> None:
     if done.skipped:
         say(f"{done.run.path} is left as it is: it succeeded before")
         return
-    saved = f", saved {_names([asset.name for asset in done.artifacts])}" if done.artifacts else ""
+    saved = f", saved {first([asset.name for asset in done.artifacts], _SHOWN)}" if done.artifacts else ""
     if not done.problem:
         say(f"{done.run.path} succeeded{saved}")
         return
     say(f"{done.run.path} failed{saved}: {done.problem.partition(chr(10))[0]}")
     raise typer.Exit(TIMED_OUT if done.exit_code is None else done.exit_code or FAILED)
-
-
-def _names(names: list[str]) -> str:
-    """Join the first names, and count the others."""
-    shown, more = names[:_SHOWN], len(names) - _SHOWN
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

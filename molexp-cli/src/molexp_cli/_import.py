@@ -14,7 +14,7 @@ from molexp_cli._bars import count_bar
 from molexp_cli._failing import FAILED, INTERRUPTED, NOT_FOUND, REFUSED
 from molexp_cli._import_pattern import LeftOut, Pattern, spelled
 from molexp_cli._import_reading import Old, Rules, UnfitError, picked, read_old
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import JsonOption, WorkspaceOption, located, parts_of_experiment
 from molexp_cli._output import say, table, write
 from molexp_cli._words import counted, moment, settings, size
 
@@ -119,9 +119,7 @@ def import_folders(
     Exit codes: 0 every folder that fits is a run now, or was before; 1 some could not be recorded; 3 no folder fits; 4 something
     would be left out, with --strict; 130 Ctrl-C.
     """
-    project, _, name = to.partition("/")
-    if not project.strip() or not name.strip() or "/" in name:
-        raise typer.BadParameter(f"{to!r} is not of the form PROJECT/EXPERIMENT", ctx=ctx, param_hint="--to")
+    project, name = parts_of_experiment(ctx, to, "--to")
     rules = Rules(
         params=params,
         results=_checked(ctx, results),

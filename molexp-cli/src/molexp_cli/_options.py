@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +77,27 @@ def given_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
     """Return the workspace that ``-w`` names, before the command or after it; None if there is none."""
     found = workspace if workspace is not None else ctx.find_root().params.get("workspace")
     return None if found is None else str(found)
+
+
+def parts_of_experiment(ctx: typer.Context, path: str, parameter: str = "") -> tuple[str, str]:
+    """Return the project and the experiment that PROJECT/EXPERIMENT names.
+
+    Raises:
+        typer.BadParameter: it is not of this form; the error names the parameter.
+    """
+    project, _, name = path.partition("/")
+    if not project.strip() or not name.strip() or "/" in name:
+        raise typer.BadParameter(
+            f"{path!r} is not of the form PROJECT/EXPERIMENT", ctx=ctx, param_hint=parameter or None
+        )
+    return project, name
+
+
+def runs_at(paths: Iterable[str]) -> str:
+    """Return the query that finds the runs at these paths."""
+    import molexp
+
+    return f"path in ({', '.join(map(molexp.to_json, paths))})"
 
 
 def experiment_named(opened: molexp.Workspace, path: str) -> molexp.Experiment | None:

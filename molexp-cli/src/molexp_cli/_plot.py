@@ -15,7 +15,7 @@ from molexp_cli import _words
 from molexp_cli._bars import count_bar
 from molexp_cli._formats import Format, OutputOption, form_of, names_of, write_pages
 from molexp_cli._listing import keys_of
-from molexp_cli._options import JsonOption, WorkspaceOption, experiment_named, located
+from molexp_cli._options import JsonOption, WorkspaceOption, experiment_named, located, runs_at
 from molexp_cli._output import (
     faint,
     height_of_terminal,
@@ -207,7 +207,9 @@ class _Finding:
             most = max(count for one in chart.series for count in one.runs)
             notes.append(f"Mean of up to {most} runs; a bar is one standard deviation to either side.")
             if chart.differing:
-                notes.append(f"They differ in {_some(chart.differing)}, too: --by NAME draws a curve for each value.")
+                notes.append(
+                    f"They differ in {_words.first(chart.differing, _NAMED)}, too: --by NAME draws a curve for each value."
+                )
         return chart, notes
 
     def over_steps(self) -> tuple[Chart, list[str]]:
@@ -308,8 +310,7 @@ class _Finding:
             if experiment is not None:
                 rows = self._opened.catalog.runs(self._wanted.where, experiment=experiment.path)
             else:
-                path = self._opened.run(name).path
-                rows = self._opened.catalog.runs(f"path == '{path}'", archived=True)
+                rows = self._opened.catalog.runs(runs_at([self._opened.run(name).path]), archived=True)
             found |= {row.path: row for row in rows}
         if not found:
             raise ValueError("There is no run to draw.")
@@ -329,13 +330,12 @@ def _unknown(what: str, name: str, known: Sequence[str], none: str = "No run") -
     near = [ends.get(one, one) for one in get_close_matches(name, [*known, *ends])]
     hint = f" Did you mean {' or '.join(map(repr, dict.fromkeys(near)))}?" if near else ""
     error = ValueError(f"{none} has the {what} {name!r}.{hint}")
-    error.add_note(f"There {'are' if len(known) > 1 else 'is'} {_some(known)}." if known else f"{none} has any {what}.")
+    error.add_note(
+        f"There {'are' if len(known) > 1 else 'is'} {_words.first(known, _NAMED)}."
+        if known
+        else f"{none} has any {what}."
+    )
     return error
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 # ------------------------------------------------------------------------------------------------------------- the answer

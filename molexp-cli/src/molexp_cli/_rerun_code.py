@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from molexp.errors import MolexpError
+from molexp_cli._words import first
 
 _NAMED = 5  # packages or files that one line names
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -139,9 +140,7 @@ def doubts(origin: Mapping[str, Any]) -> list[str]:
 
 
 def _names(found: Any) -> str:
-    names = [*map(str, found)]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return first([*map(str, found)], _NAMED)
 
 
 @contextmanager

@@ -88,8 +88,7 @@ def _draw(run: molexp.Run, as_json: bool) -> None:
 
 
 def _row(before: str, task: molexp.GraphTask) -> tuple[str, ...]:
-    first, more = task.depends_on[:_NAMED], len(task.depends_on) - _NAMED
-    after = [", ".join(first) + (f" and {more} more" if more > 0 else "")] if len(task.depends_on) > 1 else []
+    after = [_words.first(task.depends_on, _NAMED)] if len(task.depends_on) > 1 else []
     if task.map_over is not None:
         after.append(f"each of {task.map_over}")
     return (

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from molexp_cli._options import experiment_named
+from molexp_cli._options import experiment_named, runs_at
 
 if TYPE_CHECKING:
     import molexp
@@ -148,7 +148,7 @@ class Watcher:
         """Yield runs that went on, and have ended at a time that another clock tells, or were archived meanwhile."""
         there = {*self._known, *(row.path for row in gone)}
         left = [path for path in known if path not in there]
-        for row in self._workspace.catalog.runs(_one_of(left), archived=True) if left else ():
+        for row in self._workspace.catalog.runs(runs_at(left), archived=True) if left else ():
             if row.status.finished and _attempt_of(row) not in self._over:
                 self._over.add(_attempt_of(row))
                 yield _live(row, None)
@@ -198,11 +198,7 @@ def _question(workspace: molexp.Workspace, names: Sequence[str]) -> str:
             if not _OPERATOR.search(name):
                 raise
             queries.append(f"({name})")
-    return " or ".join([*queries, *([_one_of(paths)] if paths else [])])
-
-
-def _one_of(paths: Sequence[str]) -> str:
-    return f"path in ({', '.join(map(_quoted, paths))})"
+    return " or ".join([*queries, *([runs_at(paths)] if paths else [])])
 
 
 def _quoted(text: str) -> str:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from molexp_cli._failing import NOT_FOUND
-from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace, located, parameters_of
+from molexp_cli._options import (
+    JsonOption,
+    WorkspaceOption,
+    given_workspace,
+    located,
+    parameters_of,
+    parts_of_experiment,
+)
 from molexp_cli._output import headline, pairs, prints_aside, say, table, write
 from molexp_cli._words import settings, short
 
@@ -79,7 +86,8 @@ def why(
     if parameters is None:
         found = opened.run(run)
     else:
-        experiment = _experiment(ctx, opened, run)
+        project, name = parts_of_experiment(ctx, run, "RUN (with --set)")
+        experiment = opened.project(project).experiment(name)
         given = parameters_of(ctx, "--set", parameters)
         run_id = experiment.derived_id(given, replica=replica)
         if run_id not in experiment.runs:
@@ -104,13 +112,6 @@ def _workspace(ctx: typer.Context, workspace: str | None, script: Script | None)
         if script is None or given_workspace(ctx, workspace) is not None:
             raise
         return script.experiments[0][0].project.workspace
-
-
-def _experiment(ctx: typer.Context, opened: molexp.Workspace, path: str) -> molexp.Experiment:
-    project, _, name = path.partition("/")
-    if not name or "/" in name:
-        raise typer.BadParameter(f"with --set, {path!r} has to be of the form PROJECT/EXPERIMENT", ctx=ctx)
-    return opened.project(project).experiment(name)
 
 
 def _chosen(ctx: typer.Context, explained: ExplainedRun, names: Sequence[str] | None) -> list[ExplainedTask]:

@@ -28,12 +28,7 @@ def _line(one: Withdrawn) -> str:
         return f"{one.why}\n{runs} of {one.submission} will not begin: the jobs that {one.queue} still has leave them alone."
     if not one.jobs:
         return f"{runs} of {one.submission} will not begin: their jobs have other runs, or have begun."
-    return f"{_words.counted(len(one.jobs), 'job')} of {one.queue} cancelled: {' '.join(one.jobs[:_SHOWN])}{_more(one)}"
+    return f"{_words.counted(len(one.jobs), 'job')} of {one.queue} cancelled: {_words.first(one.jobs, _SHOWN, ' ')}"
 
 
 _SHOWN = 5  # jobs that are named
-
-
-def _more(one: Withdrawn) -> str:
-    left = len(one.jobs) - _SHOWN
-    return f" and {left} more" if left > 0 else ""

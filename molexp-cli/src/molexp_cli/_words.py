@@ -16,6 +16,12 @@ def counted(number: int, what: str) -> str:
     return f"{number:,}".replace(",", " ") + f" {what}{'' if number == 1 else 's'}"
 
 
+def first(names: Sequence[str], most: int, between: str = ", ") -> str:
+    """Join the first names, and count the others."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return between.join(names[:most]) + more
+
+
 def place(url: str) -> str:
     """Return where a workspace lies: the path of a folder, or a URL."""
     if not url.startswith("file://"):

@@ -15,7 +15,7 @@ from molexp_cli._changing import RunsArgument
 from molexp_cli._failing import FAILED
 from molexp_cli._files import refuse_existing, written
 from molexp_cli._formats import Format, names_of, write_pages
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import JsonOption, WorkspaceOption, located, runs_at
 from molexp_cli._output import say, tell_unreadable, write
 from molexp_cli._runs import name_unknown
 
@@ -104,7 +104,7 @@ def export(
     opened = located(ctx, workspace)
     query = where
     if runs:
-        query, archived = _query_for([opened.run(name) for name in runs]), True
+        query, archived = runs_at(opened.run(name).path for name in runs), True
     pages = _asked(opened, query, archived=archived, tell=True)
     if chosen in _ARCHIVES:
         assert target is not None
@@ -116,20 +116,6 @@ def export(
     with written(target) as file:
         count = _write_rows(opened, pages, query, chosen, file, archived=archived)
     _tell(target, {"runs": count}, as_json=as_json)
-
-
-def _query_for(runs: Iterable[molexp.Run]) -> str:
-    """Return the query that finds these runs."""
-    import json
-
-    found: dict[tuple[str, str], list[str]] = {}
-    for run in runs:
-        project, experiment, _ = run.path.split("/")
-        found.setdefault((project, experiment), []).append(json.dumps(run.id))
-    parts = (
-        f'(project == "{p}" and experiment == "{e}" and id in ({", ".join(ids)}))' for (p, e), ids in found.items()
-    )
-    return " or ".join(parts)
 
 
 def _asked(
