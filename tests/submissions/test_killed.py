@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,20 +18,20 @@ from tests.submissions.conftest import Place
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_submitter_that_is_killed_around_the_call_of_the_engine_submits_nothing_twice(place: Place, moment: str):
     os.mkfifo("gate")
-    place.submit(ENGINE=f"kills {moment}")
+    place.submit("--first", "2", ENGINE=f"kills {moment}")
     assert place.documents() == ["json"]
     assert set(place.rows().values()) <= {"queued", "running"}
-    again = place.submit()
+    again = place.submit("--first", "2")
     assert again.code == 0, again.err
     gate = os.open("gate", os.O_WRONLY)
     os.unlink("gate")
     os.close(gate)
     place.settled()
-    assert place.rows() == dict.fromkeys([1, 2, 3, 4], "succeeded")
-    assert place.began() == ["1", "2", "3", "4"]
+    assert place.rows() == dict.fromkeys([1, 2], "succeeded")
+    assert place.began() == ["1", "2"]
     accepted = [name for name in os.listdir("queue/batches") if not name.endswith("-w")]
     assert len(accepted) == 1
-    assert ("submitted 4 runs" in again.err) == (moment == "before")
+    assert ("submitted 2 runs" in again.err) == (moment == "before")
 
 
 def test_an_attempt_whose_job_the_engine_calls_dead_ends_at_once(place: Place):
@@ -56,8 +57,8 @@ def test_an_attempt_whose_job_the_engine_calls_dead_ends_at_once(place: Place):
 
 def test_an_engine_that_does_not_answer_ends_nothing(place: Place):
     os.mkfifo("gate")
-    place.submit()
-    place.until(lambda: len(place.rows("running")) == 4)
+    place.submit("--first", "1")
+    place.until(lambda: place.rows("running"))
     (place.folder / "unreachable").touch()
     told = place.molexp("-w", "lab", "queue")
     assert (told.code, "does not answer: no route to host" in told.err) == (0, True)
@@ -65,46 +66,28 @@ def test_an_engine_that_does_not_answer_ends_nothing(place: Place):
     assert place.documents() == ["job.json", "json"]
 
 
-@pytest.mark.long
-def test_of_two_submissions_with_the_same_runs_the_older_one_has_them(place: Place):
-    os.mkfifo("gate")
-    place.submit("-j", "1")
-    place.until(lambda: place.rows("running"))
-    (path,) = [one for one in (place.folder / "lab/submissions").iterdir() if one.name.count(".") == 1]
+def test_a_run_is_in_the_oldest_open_submission_that_was_made_after_its_last_attempt(place: Place):
+    (place.folder / "unreachable").touch()  # so that they stay open
+    place.submit(ENGINE="kills before")
+    (path,) = Path("lab/submissions").iterdir()
     document = json.loads(path.read_text())
     for name in ("00000000-older", "99999999-younger"):
         batches = [[f"molexp-{name}", 0, 4]]
         path.with_name(f"{name}.json").write_text(json.dumps({**document, "id": name, "batches": batches}))
-        path.with_name(f"{name}.job.json").write_text(
-            json.dumps({"schema": 1, "type": "submitted", "ids": {batches[0][0]: "1"}})
-        )
-    found = {row.document["submission"] for row in me.Workspace("lab").catalog.runs(status="queued")}
-    assert found == {"00000000-older"}
-    gate = os.open("gate", os.O_WRONLY)
-    os.unlink("gate")
-    os.close(gate)
-    place.settled()  # the engine knows nothing of those two
-    assert set(place.rows().values()) == {"succeeded"}
-
-
-@pytest.mark.long
-def test_a_run_that_failed_is_submitted_once_more_while_the_rest_of_its_submission_waits(place: Place):
-    os.mkfifo("gate")
-    place.submit("-j", "1", FAILS="1")
-    place.until(lambda: place.rows("running"))
-    gate = os.open("gate", os.O_WRONLY)
-    os.rename("gate", "opened")
-    os.mkfifo("gate")
-    os.close(gate)
-    place.until(lambda: place.rows("failed") and place.rows("running"))
+    assert _submissions_of_runs() == dict.fromkeys([1, 2, 3, 4], "00000000-older")
+    with suppress(ValueError), me.Workspace("lab").run(document["runs"][0][0]).start():
+        raise ValueError("it fails")
+    assert place.rows()[1] == "failed"
+    before = {*os.listdir("lab/submissions")}
     place.submit("--failed", ENGINE="kills before")
-    assert place.rows()[1] == "queued"
-    assert "submitted 1 run in" in place.submit("--failed").err
-    place.until(lambda: place.rows() == {1: "running", 2: "running", 3: "queued", 4: "queued"})
+    (newest,) = {*os.listdir("lab/submissions")} - before
+    assert [run[0] for run in json.loads(Path("lab/submissions", newest).read_text())["runs"]] == [
+        document["runs"][0][0]
+    ]
+    assert _submissions_of_runs() == {1: newest[:-5], **dict.fromkeys([2, 3, 4], "00000000-older")}
     assert "nothing to submit" in place.submit("--failed").err
 
 
-@pytest.mark.long
 def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place: Place):
     place.submit(ENGINE="kills before")
     os.rename("lab/submissions", "meanwhile")  # for the engine to bring back, once the next call has chosen its runs
@@ -121,10 +104,8 @@ def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place:
     assert not os.path.exists("submitted.txt")
 
 
-@pytest.mark.long
 def test_broken_documents_hide_nothing_else(place: Place):
-    place.submit()
-    place.settled()
+    place.submit(ENGINE="kills before")
     for name, text in (
         ("a", "{"),
         ("b", '{"schema": 1, "type": "submission", "runs": [[1]]}'),
@@ -140,6 +121,12 @@ def test_broken_documents_hide_nothing_else(place: Place):
     named = {finding.key for finding in me.Workspace("lab").fsck().findings}
     assert {"submissions/a.json", "submissions/b.json"} <= named
     assert place.molexp("-w", "lab", "queue", "--all").code == 0
+
+
+def _submissions_of_runs() -> dict[int, str]:
+    """Return the submission that each queued run is in, by its parameter."""
+    rows = me.Workspace("lab").catalog.runs(status="queued")
+    return {row.parameters["x"]: row.document["submission"] for row in rows}
 
 
 def _pretend_elsewhere(path: str) -> None:

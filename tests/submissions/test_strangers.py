@@ -40,7 +40,7 @@ def test_nothing_of_ours_is_cancelled_and_nothing_of_theirs_is_started(place: Pl
 
 def test_jobs_of_others_that_are_not_shown_to_us_have_not_ended(place: Place):
     (place.folder / "unreachable").touch()
-    place.submit()
+    place.submit("--first", "1")
     os.unlink("unreachable")
     _, document = _submission()
     _write("theirs", {**document, "by": {**document["by"], "user": "somebody"}}, ids={"molexp-theirs": "7"})
