@@ -32,6 +32,7 @@ from tests import warm
 
 __all__ = [
     "GROUPS",
+    "LATE",
     "at",
     "be_rank",
     "check_payload_name",
@@ -70,9 +71,13 @@ LIMITS = {
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
     "bytes of memory that a new plugin may take": "molexp.plugins._trial:MEMORY",
+    "seconds that somebody has to fill a name": "molexp._record.incomplete:MOMENT",
     "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",
 }
 """Numbers that are too large for a test, and that no setting changes."""
+
+LATE = ("molexp._past", "molexp._queues", "molexp._record.submissions", "molexp._submissions", "molexp._workflow")
+"""Modules that `import molexp` leaves to those who need them."""
 
 MOMENTS = {
     "a run is indexed": "molexp._catalog.index.folding:read_run",
@@ -82,6 +87,7 @@ MOMENTS = {
     "a question is answered": "molexp._catalog.query.answers:Asking.answer",
     "the documents of an answer are read": "molexp._catalog.query.answers:Asking._documents",
     "an answer about lineage is given": "molexp._catalog.lineage.tracing:Tracer.lineage",
+    "a blank workspace may be filled": "molexp._record.workspace:settled",
     "an event is written": "molexp._record.events:EventFile.write",
     "fsck reads a run": "molexp._maintenance.fsck:read_run",
     "a sync brings a part of an attempt": "molexp._sync.attempts:Attempt.bring_part",

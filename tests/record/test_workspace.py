@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from tests import internals
 
 
 def test_nothing_is_written_until_the_first_child(place):
@@ -158,6 +159,24 @@ def test_a_workspace_whose_document_cannot_be_read_is_read_and_not_written(place
         _ = ws.id
     with pytest.raises(me.CorruptRecordError, match=r"workspace\.json"):
         ws.run("metals/cu/one").annotate(tags=["t"])
+
+
+def test_whether_somebody_fills_an_empty_document_is_waited_for_once(place, monkeypatch):
+    with place.workspace().Project("metals").Experiment("cu").Run(id="one").start():
+        pass
+    whole = place.store.read("workspace.json")
+    place.store.write("workspace.json", b"")
+    waits = []
+    internals.tune(monkeypatch, "seconds that somebody has to fill a name", 0.05)
+    internals.at(monkeypatch, "a blank workspace may be filled", lambda *_: waits.append(1), every=True)
+
+    ws = place.load()
+    assert [row.status for row in ws.catalog.runs()] == ["succeeded"]
+    assert list(ws.catalog.unreadable()) == ["workspace.json"]
+    assert len(waits) == 1
+
+    place.store.write("workspace.json", whole)
+    assert ws.id == place.load().id
 
 
 def test_settings_are_kept_and_the_newest_win(place):

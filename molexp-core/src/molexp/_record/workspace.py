@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
 
-from molexp._record.incomplete import is_claim, newest, settled, take_blank
+from molexp._record.incomplete import is_blank, is_claim, newest, settled, take_blank
 from molexp._record.validation import decode_document
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty
@@ -39,6 +39,7 @@ class WorkspaceDocument:
         self.origin: Mapping[str, Any] | None = None
         """The document of the workspace that this one becomes a copy of, if it does not exist yet."""
         self._document: dict[str, Any] | None = None
+        self._stays_blank = False
         self._settings: dict[str, Any] | None = None
 
     def read(self) -> dict[str, Any]:
@@ -50,13 +51,20 @@ class WorkspaceDocument:
         """
         if self._document is None:
             try:
-                self._know(decode_document(settled(self._store, layout.WORKSPACE), layout.WORKSPACE))
+                self._know(decode_document(self._bytes(), layout.WORKSPACE))
             except KeyNotFoundError:
                 raise NotFoundError(
                     "workspace", self._store.url, hint="Create one with molexp.Workspace(URL).materialize()."
                 ) from None
         assert self._document is not None
         return self._document
+
+    def _bytes(self) -> bytes:
+        """Return what is stored; it is waited only once until somebody fills a blank document."""
+        waited, self._stays_blank = self._stays_blank, False
+        data = self._store.read(layout.WORKSPACE) if waited else settled(self._store, layout.WORKSPACE)
+        self._stays_blank = is_blank(data)
+        return data
 
     def _know(self, document: dict[str, Any]) -> None:
         self._document = document
