@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._record.fences import is_void
-from molexp._record.submissions import check_submission
 from molexp._storage import layout
 from molexp._values.documents import decode_object, json_type
 from molexp._values.status import RunStatus
@@ -79,5 +78,7 @@ def decode_document(data: bytes, key: str) -> dict[str, Any]:
     """
     document = decode_object(data, key)
     if key.startswith(f"{layout.SUBMISSIONS}/"):
+        from molexp._record.submissions import check_submission
+
         return check_submission(document, key)
     return document if is_void(document) else check_shape(document, key)
