@@ -14,7 +14,6 @@ from molexp._running.start import busy
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded
-from molexp._values.ids import new_token
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, KeyExistsError
 
@@ -55,7 +54,6 @@ def begin_past(run: Startable, origin: Mapping[str, Any]) -> PastAttempt | None:
     """
     session, definition, folder = run._session, run._defined(), layout.folder(run.path)
     check_schema(definition, layout.document(run.path), schemas.DEFINITION)
-    process, store = session.process, session.store
     parts = {"definition": encoded(definition)}
     while True:
         number = _next(run, origin)
@@ -63,12 +61,7 @@ def begin_past(run: Startable, origin: Mapping[str, Any]) -> PastAttempt | None:
             return None
         session.journal.announce(end_key(folder, number))
         claim = {
-            "schema": schemas.ATTEMPT,
-            "type": "claim",
-            "attempt": number,
-            "token": new_token(),
-            "started_at": utc_now(),
-            "owner": process.owner_document,
+            **session.process.claim(number),
             "lease": session.lease,
             "fresh": True,
             "provenance": None,
@@ -76,7 +69,7 @@ def begin_past(run: Startable, origin: Mapping[str, Any]) -> PastAttempt | None:
             "definition": definition,
         }
         try:
-            log = claim_events(store, run.path, claim, encode_line({**claim, **parts}))
+            log = claim_events(session.store, run.path, claim, encode_line({**claim, **parts}))
         except KeyExistsError:
             continue  # somebody else was first
         return PastAttempt(session, run.path, claim, log, parts)

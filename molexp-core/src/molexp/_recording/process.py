@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record.causes import LEFT, Ending
 from molexp._record.owners import Owner, this_owner
 from molexp._recording.signals.handlers import Signals, Terminated
+from molexp._storage import schemas
 from molexp._storage.durability import Flushed, Flushing
 from molexp._values.documents import encoded
+from molexp._values.ids import new_token
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause, RunStatus
 from molexp._values.threads import start_unsignalled
+from molexp._values.times import utc_now
 
 if TYPE_CHECKING:
     from molexp._provenance.capture import Provenance
@@ -203,6 +206,11 @@ class Process:
             for writer in writers:
                 if path in ("", writer.path) and writer.store.url == store.url:
                     writer.send()
+
+    def claim(self, number: int) -> dict[str, Any]:
+        """Return the first entries of a claim by this process."""
+        first = {"schema": schemas.ATTEMPT, "type": "claim", "attempt": number, "token": new_token()}
+        return {**first, "started_at": utc_now(), "owner": self.owner_document}
 
     @property
     def memory(self) -> dict[str, Any]:

@@ -19,9 +19,8 @@ from molexp._recording.attempt import MOMENT, Attempt, looks
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded
-from molexp._values.ids import new_token
 from molexp._values.status import RunStatus
-from molexp._values.times import parse_time, utc_now
+from molexp._values.times import parse_time
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
 
 if TYPE_CHECKING:
@@ -76,12 +75,7 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
         journal.announce(end_key(folder, number))
         claim = {
-            "schema": schemas.ATTEMPT,
-            "type": "claim",
-            "attempt": number,
-            "token": new_token(),
-            "started_at": utc_now(),
-            "owner": process.owner_document,
+            **process.claim(number),
             "invocation": process.invocation,
             "lease": session.lease,
             "fresh": fresh,
