@@ -16,7 +16,7 @@ from molexp._workflow import bindings
 from molexp._workflow.earlier import Codes, Earlier, codes_of
 from molexp._workflow.planning import Asked, decide
 from molexp._workflow.results import SUCCEEDED
-from molexp._workflow.reusing import INPUTS_CHANGED, Kept, Reusing
+from molexp._workflow.reusing import INPUTS_CHANGED, Kept, Reusing, why_again
 from molexp.errors import UnboundExperimentError
 
 if TYPE_CHECKING:
@@ -122,13 +122,9 @@ def _of_record(state: RunState) -> list[ExplainedTask]:
     return [
         ExplainedTask(name=name, action="unknown", why=unknown)
         if record.get("status") == SUCCEEDED
-        else ExplainedTask(name=name, action="execute", why=f"it {_was(record.get('status'))} before")
+        else ExplainedTask(name=name, action="execute", why=why_again(record.get("status")))
         for name, record in state.tasks().items()
     ]
-
-
-def _was(status: Any) -> str:
-    return "failed" if status == "failed" else "did not end" if status == "running" else f"was {status}"
 
 
 def _of_workflow(workflow: Workflow, codes: Codes, run: Run, state: RunState) -> list[ExplainedTask]:

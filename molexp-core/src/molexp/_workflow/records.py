@@ -52,7 +52,6 @@ _OF_THE_TRY = (
 
 _WHERE = ("host", "job", "restarts")  # entries of a record that tell where a queue had it executed
 
-_EARLIER = {"failed": "it failed before", **dict.fromkeys(UNENDED, "it did not end before")}
 INLINE_OUTPUT = 8 * 1024  # bytes of JSON up to which an output stands in the record itself
 
 

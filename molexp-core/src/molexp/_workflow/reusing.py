@@ -14,6 +14,7 @@ from msgspec import Struct
 from molexp._code.hashing import Code
 from molexp._storage.equivalence import RESERVED
 from molexp._values.canonical import canonical_hash
+from molexp._values.status import UNENDED
 from molexp._workflow.earlier import Codes, Earlier
 from molexp._workflow.outputs import NotRestorableError, fingerprint, pack, unpack
 from molexp._workflow.results import SUCCEEDED
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from molexp._workflow.tasks import TaskSpec
 
 INPUTS_CHANGED = "its inputs changed"
-_EARLIER = {"failed": "it failed before", "running": "it did not end before"}
+_EARLIER = {"failed": "it failed before", **dict.fromkeys(UNENDED, "it did not end before")}
+
+
+def why_again(status: object) -> str:
+    """Return why a task is executed again that has not succeeded."""
+    return _EARLIER.get(str(status), f"it was {status} before")
 
 
 class Signature(Struct):
@@ -87,7 +93,7 @@ class Reusing:
             return "it has not been executed before"
         status = record.get("status")
         if status != SUCCEEDED:
-            return _EARLIER.get(str(status), f"it was {status} before")
+            return why_again(status)
         return self._earlier.changed(label, code)
 
     def look(self, label: str, signature: Signature) -> Kept | str:
