@@ -116,6 +116,8 @@ def test_what_is_mistyped_is_answered_with_the_nearest_name_and_where_to_read(mo
         ("remote", ""),
         ("return", ""),
         ("rerum", "rerun"),
+        ("unsubmit", ""),
+        ("resubmt", "resubmit"),
         ("storage", ""),
         ("linage", "lineage"),
         ("shwo", "show"),
@@ -126,7 +128,7 @@ def test_a_command_that_acts_is_suggested_for_a_slip_of_the_finger_only(molexp, 
     named = (
         re.findall(r"'(\w+)'", done.err.partition("hint:")[2].partition("?")[0]) if "Did you mean" in done.err else []
     )
-    acting = {"archive", "cancel", "delete", "exec", "execute", "gc", "restore", "run", "sync"}
+    acting = {"archive", "cancel", "delete", "exec", "execute", "gc", "import", "rerun", "restore", "resubmit", "run", "submit", "sync"}  # fmt: skip
     assert set(named) & acting <= {suggested}
     assert not suggested or suggested in named
 

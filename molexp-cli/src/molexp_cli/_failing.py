@@ -37,6 +37,7 @@ _ACTING = frozenset(
         "rename",
         "rerun",
         "restore",
+        "resubmit",
         "run",
         "submit",
         "sync",
