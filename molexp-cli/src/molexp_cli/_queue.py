@@ -16,10 +16,10 @@ from molexp_cli._selection import (
     ConfigOption,
     ExperimentsOption,
     FailedOption,
-    MostOption,
     OnlyOption,
     OverrideOption,
     ProfileOption,
+    ScriptArgument,
     SetOption,
     driven,
     tell_left_out,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import molexp
     from molexp.submissions import Preparation, SubmissionRow, Submitted
 
-_Script = Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")]
 _Queue = Annotated[
     str | None,
     typer.Option(
@@ -39,9 +38,16 @@ _Queue = Annotated[
         help="Submit to this queue: local, or one of a plugin, such as slurm. By default, the profile's 'executor'.",
     ),
 ]
-_First = Annotated[
+_Most = Annotated[
     int | None,
-    typer.Option("--first", metavar="N", min=1, show_default=False, help="Submit at most N runs; the same as --limit."),
+    typer.Option(
+        "--limit",
+        "--first",
+        metavar="N",
+        min=0,
+        show_default=False,
+        help="Submit at most N runs, the first of those chosen.",
+    ),
 ]
 _Bundle = Annotated[
     int, typer.Option("--bundle", metavar="N", min=1, help="Let each job execute N runs, one after the other.")
@@ -96,9 +102,8 @@ _Rest = Annotated[
 
 def submit(
     ctx: typer.Context,
-    script: _Script,
+    script: ScriptArgument,
     queue: _Queue = None,
-    first: _First = None,
     bundle: _Bundle = 1,
     bundle_time: _BundleTime = None,
     jobs: _Jobs = None,
@@ -108,7 +113,7 @@ def submit(
     walltime: _Walltime = None,
     only: OnlyOption = None,
     failed: FailedOption = False,
-    limit: MostOption = None,
+    limit: _Most = None,
     experiment: ExperimentsOption = None,
     set_: SetOption = None,
     config: ConfigOption = None,
@@ -137,7 +142,7 @@ def submit(
     options = {
         "only": only,
         "failed": failed,
-        "limit": first if first is not None else limit,
+        "limit": limit,
         "experiments": experiment,
         "settings": set_,
         "override": override,
@@ -152,7 +157,7 @@ def submit(
 
 def resubmit(
     ctx: typer.Context,
-    script: _Script,
+    script: ScriptArgument,
     queue: _Queue = None,
     bundle: _Bundle = 1,
     jobs: _Jobs = None,
@@ -319,7 +324,7 @@ def show_submissions(rows: Sequence[SubmissionRow], *, as_json: bool, brief: boo
     if as_json:
         import molexp
 
-        write(molexp.to_json([_described(row) for row in rows]))
+        write(molexp.to_json(rows))
         return
     if not rows:
         say("no submission is open")
@@ -336,12 +341,6 @@ def show_submissions(rows: Sequence[SubmissionRow], *, as_json: bool, brief: boo
 def _states(row: SubmissionRow) -> str:
     told = ", ".join(f"{count} {state}" for state, count in row.states.items()) or str(row.jobs)
     return told if row.open else f"ended: {told}"
-
-
-def _described(row: SubmissionRow) -> dict[str, Any]:
-    from msgspec import structs
-
-    return structs.asdict(row)
 
 
 # ------------------------------------------------------------------------------------------------------------------- jobs

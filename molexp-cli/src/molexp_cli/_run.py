@@ -25,6 +25,7 @@ from molexp_cli._selection import (
     OnlyOption,
     OverrideOption,
     ProfileOption,
+    ScriptArgument,
     SetOption,
     driven,
     tell_left_out,
@@ -75,7 +76,7 @@ _Runs = Annotated[
 
 def run(
     ctx: typer.Context,
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")],
+    script: ScriptArgument,
     jobs: Annotated[
         int | None,
         typer.Option(

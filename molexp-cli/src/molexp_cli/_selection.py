@@ -17,6 +17,7 @@ from molexp_cli._output import say
 if TYPE_CHECKING:
     from molexp.scripts import Drive, Script
 
+ScriptArgument = Annotated[Path, typer.Argument(metavar="SCRIPT", show_default=False, help="A Python file.")]
 OnlyOption = Annotated[
     str | None,
     typer.Option(

@@ -14,12 +14,10 @@ if TYPE_CHECKING:
 
 def withdrawn(opened: molexp.Workspace, paths: list[str]) -> tuple[Mapping[str, Any], Iterable[str]]:
     """Take the jobs of cancelled runs from their queues; returns a field for JSON, and lines for people."""
-    from msgspec import structs
-
     from molexp.submissions import withdraw
 
     found = withdraw(opened, paths)
-    return ({"withdrawn": [structs.asdict(one) for one in found]} if found else {}), map(_line, found)
+    return ({"withdrawn": found} if found else {}), map(_line, found)
 
 
 def _line(one: Withdrawn) -> str:
