@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
 from molexp._record.fences import is_void
 from molexp._storage import key_patterns, layout, schemas
-from molexp._values.documents import check_schema, decode_object
+from molexp._values.documents import check_schema, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Store
-from molexp.errors import CorruptRecordError, KeyNotFoundError, RecordError, StoreError
+from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RecordError, StoreError
 
 _KEY = re.compile(key_patterns.SUBMISSION)
 ANSWER, END = ".job", ".end"
 """The parts of a submission after its first document."""
-SUBMITTED, SETTLED = "submitted", "settled"
+_TYPES = {"": "submission", ANSWER: "submitted", END: "settled"}
 WATCHER = "w"
 """The part of the token of the job that looks after the others."""
 
 
-def answer_document(ids: Mapping[str, str], watcher: str, **more: bool) -> dict[str, Any]:
-    """Return the document of what an engine answered: its id of each batch, by the batch's token, and that of the watcher."""
-    said = {"schema": schemas.SUBMISSION, "type": SUBMITTED, "token": new_token(), "at": utc_now()}
-    return {**said, "ids": dict(ids), "watcher": watcher, **more}
+def note(store: Store, submission: str, part: str, **said: Any) -> None:
+    """Write what the engine answered, or a submission's end, unless somebody has meanwhile."""
+    document = {"schema": schemas.SUBMISSION, "type": _TYPES[part], "token": new_token(), "at": utc_now(), **said}
+    with suppress(KeyExistsError):
+        store.create(layout.submission_key(submission, part), encode_line(document))
 
 
 class SubmittedRun(NamedTuple):
@@ -205,14 +207,14 @@ def check_submission(document: dict[str, Any], key: str) -> dict[str, Any]:
     if is_count(schema := document.get("schema")) and schema > schemas.SUBMISSION:
         return document
     match = _KEY.fullmatch(key)
-    kind = {"": "submission", ANSWER: SUBMITTED, END: SETTLED}[(match and match[2]) or ""]
-    if document.get("type") != kind:
+    part = (match and match[2]) or ""
+    if document.get("type") != (kind := _TYPES[part]):
         raise CorruptRecordError(key, f"its type is {document.get('type')!r:.40} where {kind!r} belongs")
-    if kind == SUBMITTED:
+    if part == ANSWER:
         ids = document.get("ids")
         if not isinstance(ids, dict) or not all(isinstance(text, str) for text in ids.values()):
             raise CorruptRecordError(key, "its ids are no mapping of texts")
-    elif kind == "submission" and not _is_whole(document, match[1] if match else ""):
+    elif not part and not _is_whole(document, match[1] if match else ""):
         raise CorruptRecordError(key, "its runs, bundle or batches are not those of a submission")
     return document
 

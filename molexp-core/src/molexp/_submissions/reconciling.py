@@ -14,28 +14,26 @@ from molexp._record.owners import Owner
 from molexp._record.submissions import (
     ANSWER,
     END,
-    SETTLED,
     WATCHER,
     SubmissionFacts,
-    answer_document,
     attempted_by,
     job_of,
     last_asked,
     listed,
+    note,
     open_submissions,
     read_submission,
     token_of,
 )
-from molexp._storage import layout, schemas
+from molexp._storage import layout
 from molexp._submissions.preparing import workspace_of
 from molexp._submissions.queues import Queues
 from molexp._values.documents import encode_line
-from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
 from molexp._values.status import Cause
 from molexp._values.times import utc_now
 from molexp.contracts import Job, JobState
-from molexp.errors import KeyExistsError, MolexpError, NotFoundError, StoreError
+from molexp.errors import MolexpError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
@@ -254,9 +252,7 @@ class _Reconciliation:
     def _note_found(self, one: SubmissionFacts, jobs: Mapping[int, Job]) -> SubmissionFacts:
         """Note what whoever submitted could not: which batches the engine has."""
         ids = {token: "" for token, batch in one.batches.items() if any(number in jobs for number in batch)}
-        document = answer_document(ids, "", found=True)
-        with suppress(KeyExistsError):
-            self._store.create(layout.submission_key(one.id, ANSWER), encode_line(document))
+        note(self._store, one.id, ANSWER, ids=ids, watcher="", found=True)
         return read_submission(self._store, one.id)
 
     def _vouch(self, one: SubmissionFacts, number: int, path: str, attempt: int, job: Job | None) -> None:
@@ -275,17 +271,15 @@ class _Reconciliation:
     def _end(self, one: SubmissionFacts, jobs: Mapping[int, Job], states: Mapping[str, int]) -> SubmissionRow:
         """End a submission: nothing of it is queued or running."""
         never = self._never_started(one)
-        words = {str(number): _said(job) for number, job in sorted(jobs.items()) if job.state is not JobState.DONE}
         gone = one.jobs - len(jobs)
-        document = _ending("nothing of it is queued or running") | {
-            "states": {**states, **({"gone": gone} if gone else {})},
-            "jobs": words,
-            "never_started": {path: _word(jobs.get(number)) for path, number in never.items()},
-        }
-        with suppress(KeyExistsError):
-            self._store.create(
-                layout.submission_key(one.id, END), encode_line(document | {"by": _by(self._session.owner)})
-            )
+        settle(
+            self._workspace,
+            one.id,
+            "nothing of it is queued or running",
+            states={**states, **({"gone": gone} if gone else {})},
+            jobs={str(number): _said(job) for number, job in sorted(jobs.items()) if job.state is not JobState.DONE},
+            never_started={path: _word(jobs.get(number)) for path, number in never.items()},
+        )
         with suppress(StoreError):
             self._store.delete(layout.asked_key(one.id))
         return _row(read_submission(self._store, one.id, ended=True), {})
@@ -311,25 +305,11 @@ def _said(job: Job) -> dict[str, str]:
     return {name: text for name, text in said.items() if text}
 
 
-def _by(owner: Owner) -> dict[str, Any]:
-    return {"host": owner.host, "pid": owner.pid, "user": owner.user}
-
-
-def _ending(reason: str) -> dict[str, Any]:
-    return {
-        "schema": schemas.SUBMISSION,
-        "type": SETTLED,
-        "token": new_token(),
-        "at": utc_now(),
-        "reason": reason,
-    }
-
-
-def settle_as(workspace: Workspace, submission: str, reason: str) -> None:
-    """End a submission of which the engine has nothing, and never will have; a job of it would find that out."""
-    document = _ending(reason) | {"by": _by(workspace._session.owner)}
-    with suppress(KeyExistsError):
-        workspace._session.store.create(layout.submission_key(submission, END), encode_line(document))
+def settle(workspace: Workspace, submission: str, reason: str, **said: Any) -> None:
+    """End a submission of which nothing is queued or running, and never will be; a job of it would find that out."""
+    owner = workspace._session.owner
+    by = {"host": owner.host, "pid": owner.pid, "user": owner.user}
+    note(workspace._session.store, submission, END, reason=reason, by=by, **said)
 
 
 def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -> list[SubmissionRow]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, to_builtins
 
 from molexp._profiles import use_profiles
-from molexp._record.submissions import ANSWER, answer_document, open_submissions, queued_runs
+from molexp._record.submissions import ANSWER, note, open_submissions, queued_runs
 from molexp._storage import layout, schemas
 from molexp._submissions.preparing import Preparation, Wishes, batches_of, folder_here, prepare, watching, workspace_of
 from molexp._submissions.queues import Queues
-from molexp._submissions.reconciling import reconcile, settle_as
+from molexp._submissions.reconciling import reconcile, settle
 from molexp._values.documents import encode_line
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
-from molexp.errors import KeyExistsError, QueueError, QueueUnavailableError
+from molexp.errors import QueueError, QueueUnavailableError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
@@ -76,7 +76,7 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         session.store.create(layout.submission_key(submission), encode_line(document))
         session.flushing.made(layout.submission_key(submission), relies_on=[layout.WORKSPACE])
         if _is_late(session.store, submission, document["runs"]):
-            settle_as(workspace, submission, "another submission, made at the same time, has some of its runs")
+            settle(workspace, submission, "another submission, made at the same time, has some of its runs")
             continue
         return _call(workspace, prepared, submission, queue, batches, _then(submission, prepared, wishes, again))
 
@@ -151,7 +151,7 @@ def _call(
         try:
             Path(batches[0].output).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            settle_as(workspace, submission, f"there is no folder for what its jobs print: {error}")
+            settle(workspace, submission, f"there is no folder for what its jobs print: {error}")
             raise QueueError(queue.name, f"the folder for what jobs print cannot be made: {error}") from error
     ids: dict[str, str] = {}
     refused: QueueError | None = None
@@ -162,7 +162,7 @@ def _call(
         raise  # it may have the batch: whoever asks next looks for the token
     except QueueError as error:
         if not ids:
-            settle_as(workspace, submission, str(error))
+            settle(workspace, submission, str(error))
             raise
         refused = error  # the batches before it are accepted: the others are submitted with the next call
     watcher = ""
@@ -171,17 +171,7 @@ def _call(
             watcher = queue.submit(watching(workspace, submission, [*ids.values()], again))
         except QueueError:
             watcher = ""  # `molexp queue` does the same
-    note_answer(workspace, submission, ids, watcher)
+    note(workspace._session.store, submission, ANSWER, ids=ids, watcher=watcher)
     if refused is not None:
         raise refused
     return Submitted(submission, prepared, tuple(ids.values()), watcher)
-
-
-def note_answer(workspace: Workspace, submission: str, ids: dict[str, str], watcher: str) -> None:
-    """Note the engine's ids, unless somebody has found them out meanwhile."""
-    try:
-        workspace._session.store.create(
-            layout.submission_key(submission, ANSWER), encode_line(answer_document(ids, watcher))
-        )
-    except KeyExistsError:
-        return
