@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime
 import io
+import os
 import pickle
+import subprocess
 import sys
 from decimal import Decimal
+from textwrap import dedent
 
 import numpy as np
 import pandas as pd
@@ -279,3 +282,31 @@ def test_whoever_lacks_the_library_is_told_how_to_install_it(run, monkeypatch, p
         asset.load()
     if package == "pandas":
         assert asset.to_arrow().to_pydict() == {"a": [1]}
+
+
+ENDING = """
+    import os, sys
+    import polars, pyarrow.parquet
+    from molexp.testing._kind_sinks import LocalPayload
+    from molexp_science import TableKind
+
+    kind, source = TableKind(), LocalPayload(__import__("pathlib").Path(sys.argv[1]))
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # so that threads get no turn while this one has something to do
+    for _ in range(25):
+        child = os.fork()
+        if not child:
+            kind.load(source)
+            sys.exit()
+        assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to one processor here")
+def test_a_process_may_end_right_after_a_table_was_loaded(run, tmp_path):
+    """One of Arrow's threads that still holds the file then would abort it."""
+    asset = saved(run, pl.DataFrame({str(number): [1, 2] for number in range(30)}))
+    (tmp_path / "t").write_bytes(asset.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(ENDING), str(tmp_path / "t")], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+import time
+import weakref
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ _OURS: Final = b"molexp"  # the key of what we add to the metadata of the file
 _LISTED: Final = 1000
 _SHOWN: Final = (6, 8)  # rows and columns
 _WIDEST: Final = 24  # characters of a cell
+_LETTING_GO: Final = 1.0  # seconds to wait for threads of Arrow at most
 
 
 class TableFields(Struct, frozen=True):
@@ -137,14 +140,14 @@ class TableKind(AssetKind[Any, TableFields]):
 
     def preview(self, source: Source[TableFields], /) -> Preview:
         """Return the first rows of the first columns."""
-        parquet = library("pyarrow.parquet", source.name)
         rows, columns = _SHOWN
         names = [*islice(source.fields.columns, columns)]
         with source.open() as stream:
-            file = parquet.ParquetFile(stream)
-            first = next(file.iter_batches(batch_size=rows, columns=names), None) if names else None
-            values = first.to_pydict() if first is not None else {}
-            cells = [[name, *map(str, values.get(name, ()))] for name in names]
+            first = _from_parquet(
+                stream, source.name, lambda file: next(file.iter_batches(batch_size=rows, columns=names), None)
+            )
+        values = first.to_pydict() if first is not None and names else {}
+        cells = [[name, *map(str, values.get(name, ()))] for name in names]
         head = f"{source.fields.rows} rows, {source.fields.width} columns"
         return Preview(text="\n".join([head, *_aligned(cells)]))
 
@@ -249,7 +252,7 @@ def _emptied(table: Any, note: dict[str, Any]) -> Any:
     buffer = io.BytesIO()
     try:
         parquet.write_table(table.slice(0, 0), buffer)
-        return _cast(parquet.read_table(buffer), note)
+        return _cast(_from_parquet(buffer, "", lambda file: file.read()), note)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise ValueError(f"The table has a type that Parquet does not hold: {error}") from error
 
@@ -263,14 +266,56 @@ def _text_of(schema: Any) -> str:
 
 def _read(stream: Any, name: str, columns: Sequence[str] | None = None) -> tuple[Any, dict[str, Any]]:
     """Return what lies in a file as a table of Arrow, and what was noted of it."""
-    parquet = library("pyarrow.parquet", name)
-    file = parquet.ParquetFile(stream)
-    if unknown := [one for one in columns or () if one not in file.schema_arrow.names]:
-        raise KeyError(f"{name!r} has no column {unknown[0]!r}; it has {shorten(file.schema_arrow.names)}")
-    table = file.read(columns=columns if columns is None else [*columns], use_pandas_metadata=True)
+
+    def read(file: Any) -> Any:
+        if unknown := [one for one in columns or () if one not in file.schema_arrow.names]:
+            raise KeyError(f"{name!r} has no column {unknown[0]!r}; it has {shorten(file.schema_arrow.names)}")
+        return file.read(columns=columns if columns is None else [*columns], use_pandas_metadata=True)
+
+    table = _from_parquet(stream, name, read)
     metadata = dict(table.schema.metadata or {})
     note = json.loads(metadata.pop(_OURS, b'{"package": "pyarrow"}'))
     return _cast(table.replace_schema_metadata(metadata or None), note), note
+
+
+class _Readable:
+    """A binary stream for Arrow, and what Arrow's threads hold of it."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self.seek, self.tell, self._read = stream.seek, stream.tell, stream.read
+        self.held: list[weakref.ref[Any]] = [weakref.ref(self)]
+
+    def read(self, size: int = -1) -> memoryview:
+        """Return the next bytes, in an object of which one can tell whether somebody has it."""
+        data = memoryview(self._read(size))
+        self.held.append(weakref.ref(data))
+        return data
+
+    def close(self) -> None:
+        """Leave the stream to whoever has opened it."""
+
+
+def _from_parquet(stream: Any, name: str, read: Callable[[Any], Any]) -> Any:
+    """Return what `read` takes from a Parquet file in a binary stream, once Arrow's threads have let go of the stream.
+
+    They do so a moment after they have given the table. A process that ends in between is aborted, whatever it has done
+    (https://github.com/apache/arrow/issues/34314).
+    """
+    parquet = library("pyarrow.parquet", name)
+    import pyarrow
+
+    readable = _Readable(stream)
+    held = readable.held
+    file = parquet.ParquetFile(pyarrow.PythonFile(readable, mode="r"))
+    del readable
+    found = read(file)
+    del file
+    deadline = time.monotonic() + _LETTING_GO
+    while any(one() is not None for one in held) and time.monotonic() < deadline:
+        time.sleep(0.0005)
+    return found
 
 
 def _cast(table: Any, note: dict[str, Any]) -> Any:
