@@ -18,10 +18,10 @@ from tests.submissions.conftest import Place
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_submitter_that_is_killed_around_the_call_of_the_engine_submits_nothing_twice(place: Place, moment: str):
     os.mkfifo("gate")
-    place.submit("--first", "2", ENGINE=f"kills {moment}")
+    place.submit("--only", "params.x < 3", ENGINE=f"kills {moment}")
     assert place.documents() == ["json"]
     assert set(place.rows().values()) <= {"queued", "running"}
-    again = place.submit("--first", "2")
+    again = place.submit("--only", "params.x < 3")
     assert again.code == 0, again.err
     gate = os.open("gate", os.O_WRONLY)
     os.unlink("gate")

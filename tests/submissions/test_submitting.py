@@ -123,6 +123,18 @@ def test_large_submissions_are_divided_into_batches_and_small_runs_are_bundled(p
     assert place.batches() == [2, 1, 1, 1]
 
 
+def test_the_first_runs_are_the_first_of_those_that_are_left_to_submit(place: Place):
+    (place.folder / "unreachable").touch()  # so that submissions stay open
+    place.submit("--first", "1", ENGINE="kills before")
+    (queued,) = me.Workspace("lab").catalog.runs(status="queued")
+    with me.Workspace("lab").run(queued.path).start():
+        place.submit("--first", "1", ENGINE="kills before")
+        assert place.rows() == {1: "running", 2: "queued"}
+        assert "1 run is left for another call" in place.submit("--first", "1", "--dry-run").err
+        found = json.loads(place.submit("--first", "5", "--dry-run", "--json").out)
+        assert (len(found["runs"]), len(found["left"]), found["more"]) == (2, 2, 0)
+
+
 def test_a_cancelled_run_is_never_begun_and_one_that_somebody_executed_meanwhile_is_left_alone(place: Place):
     os.mkfifo("gate")
     place.submit("--bundle", "4", "--resume")

@@ -46,7 +46,7 @@ _Most = Annotated[
         metavar="N",
         min=0,
         show_default=False,
-        help="Submit at most N runs, the first of those chosen.",
+        help="Submit at most N runs, the first of those that are left to submit.",
     ),
 ]
 _Bundle = Annotated[
@@ -142,7 +142,6 @@ def submit(
     options = {
         "only": only,
         "failed": failed,
-        "limit": limit,
         "experiments": experiment,
         "settings": set_,
         "override": override,
@@ -151,7 +150,15 @@ def submit(
         "profile": profile,
         "resume": resume,
     }
-    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "go_on": go_on, "after": after or "", "rest": rest}
+    wishes = {
+        "queue": queue,
+        "limit": limit,
+        "bundle": bundle,
+        "at_once": jobs,
+        "go_on": go_on,
+        "after": after or "",
+        "rest": rest,
+    }
     _submit(ctx, script, options, wishes, bundle_time, walltime, dry_run=dry_run, as_json=as_json)
 
 
@@ -228,7 +235,7 @@ def _submit(
         _write_json(prepared, None if dry_run else done)
     else:
         _show(prepared, None if dry_run else done)
-    tell_left_out(drive, chosen=len(prepared.runs) + len(prepared.left))
+    tell_left_out(drive, chosen=len(prepared.runs) + len(prepared.left) + prepared.more)
 
 
 def _show(prepared: Preparation, done: Submitted | None) -> None:
@@ -236,6 +243,8 @@ def _show(prepared: Preparation, done: Submitted | None) -> None:
         say(f"{path} {why}")
     if len(prepared.left) > _SHOWN:
         say(f"and {_words.counted(len(prepared.left) - _SHOWN, 'run')} more are left out")
+    if prepared.more:
+        say(f"{_words.counted(prepared.more, 'run')} {'is' if prepared.more == 1 else 'are'} left for another call")
     for path, why in prepared.held.items():
         say(f"{path} is not submitted: {why}")
     if not prepared.runs:
@@ -266,6 +275,7 @@ def _write_json(prepared: Preparation, done: Submitted | None) -> None:
         "jobs": prepared.jobs,
         "core_hours": prepared.core_hours,
         "left": prepared.left,
+        "more": prepared.more,
         "held": prepared.held,
         "script": prepared.script,
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
+from molexp._catalog.query.questions import checked_limit
 from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._record.submissions import (
     WATCHER,
@@ -41,6 +42,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
 
     Attributes:
         queue: the name of the queue; by default the profile's ``executor``, if there is a queue of that name.
+        limit: the number of runs to submit at most; those that are left out do not count.
         bundle: the number of runs of each job, which executes them one after the other.
         bundle_time: instead, the seconds that the runs of a job may take together, by the longest run of the experiment so far.
         at_once: the number of jobs that run at a time at most.
@@ -59,6 +61,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
     """
 
     queue: str | None = None
+    limit: int | None = None
     bundle: int = 1
     bundle_time: float | None = None
     at_once: int | None = None
@@ -76,6 +79,7 @@ class Preparation(Struct, frozen=True):
     Attributes:
         runs: the runs that it gets, in order.
         left: runs of the experiment that it leaves out, and the reason.
+        more: the number of runs that could be submitted, and are beyond the limit.
         held: experiments that are not begun, and the reason.
         queue: the name of the queue.
         options: the arguments of the queue, from the profile.
@@ -93,6 +97,7 @@ class Preparation(Struct, frozen=True):
 
     runs: list[PlannedRun]
     left: dict[str, str]
+    more: int
     held: dict[str, str]
     queue: str
     options: Mapping[str, Any]
@@ -132,6 +137,8 @@ def prepare(drive: Drive, wishes: Wishes) -> Preparation:
     with use_profiles(drive._profiles):
         config = resolve_profile(drive._profile, drive._overrides)
     chosen, left, held = _choose(drive, wishes)
+    more = 0 if wishes.limit is None else max(0, len(chosen) - wishes.limit)
+    chosen = chosen[: len(chosen) - more]
     workspace = workspace_of(drive)
     queues = Queues(workspace._session.plugins)
     name = wishes.queue or queues.name_by(config)
@@ -145,7 +152,7 @@ def prepare(drive: Drive, wishes: Wishes) -> Preparation:
     bundle = wishes.bundle
     if wishes.bundle_time is not None and chosen:
         bundle = max(1, int(wishes.bundle_time // _longest(chosen[0].experiment, wishes)))
-    prepared = Preparation(chosen, left, held, name, options, resources, bundle, wishes.at_once, "")
+    prepared = Preparation(chosen, left, more, held, name, options, resources, bundle, wishes.at_once, "")
     if not chosen:
         return prepared
     batch = batches_of(workspace, drive, prepared, "ID", None, wishes)[0]
@@ -153,6 +160,7 @@ def prepare(drive: Drive, wishes: Wishes) -> Preparation:
 
 
 def _check(wishes: Wishes) -> None:
+    checked_limit(wishes.limit)
     if wishes.bundle < 1 or (wishes.at_once is not None and wishes.at_once < 1):
         raise ValueError("The runs of a job, and the jobs at a time, are at least 1.")
     for seconds in (wishes.bundle_time, wishes.walltime):
