@@ -286,27 +286,25 @@ def test_whoever_lacks_the_library_is_told_how_to_install_it(run, monkeypatch, p
 
 ENDING = """
     import os, sys
-    import polars, pyarrow.parquet
-    from molexp.testing._kind_sinks import LocalPayload
-    from molexp_science import TableKind
+    import polars
+    import molexp as me
 
-    kind, source = TableKind(), LocalPayload(__import__("pathlib").Path(sys.argv[1]))
+    with me.Workspace(sys.argv[1]).Project("p").Experiment("e").Run().start() as ctx:
+        asset = ctx.save("t", polars.DataFrame({str(number): [1, 2] for number in range(30)}))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # so that threads get no turn while this one has something to do
-    for _ in range(25):
+    for _ in range(12):
         child = os.fork()
         if not child:
-            kind.load(source)
+            asset.load()
             sys.exit()
         assert os.waitpid(child, 0)[1] == 0
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be bound to one processor here")
-def test_a_process_may_end_right_after_a_table_was_loaded(run, tmp_path):
+def test_a_process_may_end_right_after_a_table_was_loaded(tmp_path):
     """One of Arrow's threads that still holds the file then would abort it."""
-    asset = saved(run, pl.DataFrame({str(number): [1, 2] for number in range(30)}))
-    (tmp_path / "t").write_bytes(asset.read_bytes())
     done = subprocess.run(
-        [sys.executable, "-c", dedent(ENDING), str(tmp_path / "t")], check=False, capture_output=True, text=True
+        [sys.executable, "-c", dedent(ENDING), tmp_path / "lab"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
