@@ -22,6 +22,7 @@ DISTRIBUTIONS = {
     "molexp-s3-store": ROOT / "molexp-s3-store",
     "molexp-science": ROOT / "molexp-science",
     "molexp-slurm": ROOT / "molexp-slurm",
+    "molexp-web": ROOT / "molexp-web",
 }
 
 

@@ -77,9 +77,11 @@ HEAVY = (
     "molexp_s3_store",
     "molexp_science",
     "molexp_slurm",
+    "molexp_web",
     "numpy",
     "pandas",
     "rich",
+    "starlette",
     "typer",
     "yaml",
 )

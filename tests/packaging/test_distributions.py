@@ -33,6 +33,7 @@ PACKAGES = {
     "molexp-s3-store": "molexp_s3_store",
     "molexp-science": "molexp_science",
     "molexp-slurm": "molexp_slurm",
+    "molexp-web": "molexp_web",
 }
 
 
@@ -118,6 +119,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-science", {"molexp-core"}),
         ("molexp-dask", {"distributed", "molexp-core"}),
         ("molexp-slurm", {"molexp-core"}),
+        ("molexp-web", {"jinja2", "molexp-cli", "molexp-core", "starlette", "typer", "uvicorn"}),
     ],
 )
 def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):
@@ -167,8 +169,8 @@ def core_alone(dist, tmp_path_factory) -> CleanEnvironment:
 
 @pytest.fixture(scope="module")
 def the_whole(dist, tmp_path_factory) -> CleanEnvironment:
-    # One brings pydantic, the other click, which nothing else does.
-    names = DISTRIBUTIONS.keys() - {"molexp-mcp", "molexp-dask"}
+    # They bring pydantic and click, which nothing else does.
+    names = DISTRIBUTIONS.keys() - {"molexp-mcp", "molexp-dask", "molexp-web"}
     return CleanEnvironment(tmp_path_factory.mktemp("whole"), dist, *sorted(names))
 
 

@@ -247,7 +247,11 @@ QUEUES = Sort(
     kit="QueueTests",
 )
 COMMANDS = Sort(
-    hook="molexp_register_commands", what="command", base="", names=_plain_name, packages={"mcp": "molexp-mcp"}
+    hook="molexp_register_commands",
+    what="command",
+    base="",
+    names=_plain_name,
+    packages={"mcp": "molexp-mcp", "ui": "molexp-web"},
 )
 COLUMNS = Sort(hook="molexp_register_columns", what="column", base="", names=_plain_name, packages={})
 RENDERERS = Sort(hook="molexp_register_renderers", what="renderer", base="", names=_plain_name, packages={})

@@ -1,0 +1,1 @@
+"""The HTTP API: documents for programs, under ``/api/v1``."""

@@ -1,0 +1,59 @@
+"""The command ``molexp ui``."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Annotated
+
+import typer
+
+import molexp as me
+
+TOKEN = "MOLEXP_UI_TOKEN"  # noqa: S105 - the name of the variable
+_SHORTEST = 16
+
+
+def ui(
+    ctx: typer.Context,
+    workspace: Annotated[
+        list[str] | None,
+        typer.Option("--workspace", "-w", metavar="URL", help="Show this workspace. Repeatable."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Listen here; 0.0.0.0 is every interface.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Listen on this port; 0 is any free one.", min=0, max=65535)] = 8000,
+    prefix: Annotated[str, typer.Option(metavar="PATH", help="A proxy serves the pages below this path.")] = "",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="A name by which browsers reach the pages. Repeatable."),
+    ] = None,
+    allow_changes: Annotated[
+        bool,
+        typer.Option("--allow-changes", help="Let whoever has the token tag, note, archive, delete and cancel runs."),
+    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show workspaces in the browser, and answer programs by an HTTP API.
+
+    It prints an address with a token. Only who has the token gets an answer; a browser keeps it in a cookie. MOLEXP_UI_TOKEN
+    sets the token, of at least 16 characters; otherwise each start has a new one.
+
+    Pages and API read the record, and change nothing unless you add --allow-changes.
+
+    Examples:
+        molexp ui
+        molexp ui -w lab -w s3://bucket/lab --port 0
+        molexp ui --host 0.0.0.0 --allow-host lab.example.org
+        molexp ui --prefix /molexp --allow-host lab.example.org
+    """
+    token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
+    if len(token) < _SHORTEST:
+        raise typer.BadParameter(f"{TOKEN} has fewer than {_SHORTEST} characters: others can guess it.", ctx=ctx)
+    from molexp_web._server.application import application, named
+    from molexp_web._server.serving import hosts_of, serve
+
+    given: list[str | None] = [*workspace] if workspace else [ctx.find_root().params.get("workspace")]
+    opened = named([me.locate_workspace(url, read_only=not allow_changes) for url in given])
+    hosts = [*hosts_of(host), *(allow_host or ())]
+    app = application(opened, token=token, changes=allow_changes, prefix=prefix, hosts=hosts)
+    serve(app, host, port, token=token, prefix=prefix, show=show, told=lambda line: typer.echo(line, err=True))

@@ -1,0 +1,1 @@
+"""Pages for people. Each module has `ROUTES`, which the application collects."""

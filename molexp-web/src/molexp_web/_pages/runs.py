@@ -1,0 +1,7 @@
+"""The table of runs."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+ROUTES: list[Route] = []

@@ -1,0 +1,1 @@
+"""The application: what every request passes, and how it listens."""

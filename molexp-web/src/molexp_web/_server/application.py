@@ -1,0 +1,85 @@
+"""Put the application together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+import molexp as me
+from molexp_web._server import failing
+from molexp_web._server.security import LOCAL, Guard
+
+PAGES = ("overview", "runs", "run", "compare", "assets", "lineage")
+"""The modules of `molexp_web._pages` that have `ROUTES`."""
+
+API = ("routes",)
+"""The modules of `molexp_web._api` that have `ROUTES`."""
+
+STATIC = Path(__file__).parent.parent / "static"
+
+
+def application(
+    workspaces: Mapping[str, me.Workspace],
+    *,
+    token: str | None = None,
+    changes: bool = False,
+    prefix: str = "",
+    hosts: Iterable[str] = LOCAL,
+) -> Starlette:
+    """Return an ASGI application with all pages and the HTTP API.
+
+    Args:
+        workspaces: the workspaces by their names in addresses.
+        token: whoever asks must have it; with None, everybody who can connect gets answers.
+        changes: allow requests that change the record. They need the token.
+        prefix: the path below which a proxy serves the application, such as ``/lab``.
+        hosts: names that a request's ``Host`` may have. Others are refused: a foreign name that leads here is an attack.
+
+    Raises:
+        ValueError: there is no workspace, or changes are allowed to everybody.
+
+    Example:
+        >>> from molexp_web import application
+        >>> application({"lab": ws}, token="a long random text").state.changes
+        False
+    """
+    if not workspaces:
+        raise ValueError("There must be at least one workspace.")
+    if changes and not token:
+        raise ValueError("Changes need a token: without one, everybody who can connect could make them.")
+    root = f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    app = Starlette(
+        routes=[*_routes()],
+        middleware=[Middleware(Guard, token=token, changes=changes, prefix=root, hosts=frozenset(hosts))],
+        exception_handlers=failing.HANDLERS,
+    )
+    app.state.workspaces, app.state.changes, app.state.token = dict(workspaces), changes, token
+    return app
+
+
+def named(workspaces: Iterable[me.Workspace]) -> dict[str, me.Workspace]:
+    """Return workspaces by name: the last part of each one's URL, with a number where several have the same."""
+    found: dict[str, me.Workspace] = {}
+    for workspace in workspaces:
+        name = base = workspace.url.rstrip("/").rpartition("/")[2] or "workspace"
+        number = 1
+        while name in found:
+            number += 1
+            name = f"{base}-{number}"
+        found[name] = workspace
+    return found
+
+
+def _routes() -> Iterable[BaseRoute]:
+    for package, names in (("_pages", PAGES), ("_api", API)):
+        for name in names:
+            module: Any = import_module(f"molexp_web.{package}.{name}")
+            yield from module.ROUTES
+    yield Mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -1,0 +1,33 @@
+"""Send again only what changed."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+_SMALL = 1024
+
+
+def conditional(
+    request: Request, body: str | bytes, media_type: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a response with an ETag of its body, compressed if the client takes that; 304 if the client has it."""
+    data = body.encode("utf-8", "replace") if isinstance(body, str) else body
+    tag = f'W/"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+    every = {"etag": tag, "cache-control": "private, no-cache", "vary": "accept-encoding, cookie", **(headers or {})}
+    if has(request, tag):
+        return Response(status_code=304, headers=every)
+    if len(data) > _SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+        data = gzip.compress(data, 4, mtime=0)
+        every["content-encoding"] = "gzip"
+    return Response(data, headers=every, media_type=media_type)
+
+
+def has(request: Request, tag: str) -> bool:
+    """Tell whether the client has what this tag names."""
+    given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return tag.removeprefix("W/") in given or "*" in given

@@ -1,0 +1,48 @@
+"""A lab with runs of all sorts, and clients that ask about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import molexp as me
+
+BASE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> me.Workspace:
+    """Return a workspace with two experiments: six runs, one of which failed, with metrics, logs, files and notes."""
+    ws = me.Workspace(tmp_path / "lab")
+    exp = ws.Project("metals").Experiment("cu", params={"xc": "PBE"})
+    for number in range(5):
+        with exp.Run({"a": 3.5 + number / 10}, id=f"cu-{number}").start() as ctx:
+            for step in range(100):
+                ctx.metrics.log(step=step, loss=(number + 1) / (step + 1))
+            ctx.set_result("energy", 0.5 - number)
+            ctx.log("relax").append(f"volume {number}")
+            ctx.artifact.save("volumes.json", [*range(number)])
+    with pytest.raises(ZeroDivisionError), exp.Run({"a": 3.9, "spin": True}, id="cu-bad").start() as ctx:
+        ctx.log("relax").append("about to divide")
+        1 / 0  # noqa: B018 - it fails
+    ws.run("metals/cu/cu-2").annotate(tags=["good"], note="looks converged")
+    with ws.Project("salts").Experiment("nacl").Run(id="one").start():
+        pass
+    return ws
+
+
+@pytest.fixture
+def client(lab: me.Workspace) -> Callable[..., Any]:
+    """Make a client of an application for the lab; the arguments are those of `application`."""
+    from starlette.testclient import TestClient
+
+    from molexp_web import application
+
+    def client(*, base: str = BASE, **settings: Any) -> TestClient:
+        app = application({"lab": lab}, **settings)
+        return TestClient(app, base_url=base, raise_server_exceptions=False, follow_redirects=False)
+
+    return client
