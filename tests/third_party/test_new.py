@@ -13,7 +13,7 @@ import pytest
 
 from tests.repository import DISTRIBUTIONS
 
-SORTS = ("kind", "store", "executor", "scheme", "command")
+SORTS = ("kind", "store", "executor", "scheme", "queue", "command")
 UV = os.environ.get("UV") or shutil.which("uv")
 
 
@@ -100,6 +100,6 @@ def test_a_name_that_no_distribution_may_have_is_refused(molexp, here, name):
 
 
 def test_a_sort_that_does_not_exist_is_refused_with_those_that_do(molexp):
-    done = molexp("plugins", "new", "queue", "molexp-lab")
+    done = molexp("plugins", "new", "shelf", "molexp-lab")
     assert done.code == 2
-    assert "'queue' is none of kind, store, executor, scheme, command" in done.err
+    assert "'shelf' is none of kind, store, executor, scheme, queue, command" in done.err

@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from tests.cli.helpers import eventually
 from tests.third_party import tutorial
 from tests.third_party.environments import Environment, build, make, needs_uv
 from tests.third_party.tutorial import TUTORIAL
@@ -15,7 +16,13 @@ from tests.third_party.tutorial import TUTORIAL
 pytestmark = needs_uv
 
 HOW_TO = TUTORIAL.parents[1] / "how-to" / "write-a-plugin.md"
-NEW = {"molexp-spectrum": "kind", "molexp-peaks": "command", "molexp-tidy": "scheme", "molexp-threads": "executor"}
+NEW = {
+    "molexp-spectrum": "kind",
+    "molexp-peaks": "command",
+    "molexp-tidy": "scheme",
+    "molexp-threads": "executor",
+    "molexp-detached": "queue",
+}
 """The distributions that begin with `molexp plugins new`; the files that the pages have for them replace the examples."""
 
 STORE = "sqlite://study.db"
@@ -56,7 +63,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     (made.home / "use_it.py").write_text(pages["use_it.py"])
     (made.home / "study.py").write_text(dedent(STUDY))
     made.install(*build(made.home.parent / "wheels", *(made.home / name for name in (*NEW, "molexp-lab"))))
-    answer(made, "run", "study.py", "-j", "2")
+    (made.home / "molcfg.yaml").write_text("profiles: {later: {executor: detached, scheduler: {folder: engine}}}")
+    answer(made, "submit", "study.py", "-p", "later", "-j", "2")
+    eventually(lambda: not json.loads(answer(made, "-w", STORE, "queue", "--json")))
     answer(made, "sync", STORE, "copy")
     return made
 
@@ -68,7 +77,7 @@ def answer(environment: Environment, *words: str) -> str:
     return done.out
 
 
-def test_a_study_is_run_by_a_strangers_executor_under_a_strangers_ids_into_a_strangers_store(environment):
+def test_a_study_is_run_by_a_strangers_queue_and_executor_under_a_strangers_ids_into_a_strangers_store(environment):
     runs = json.loads(answer(environment, "-w", STORE, "runs", "list", "--json"))
     assert [(run["status"], run["results"]) for run in runs] == [
         ("succeeded", {"doubled": 1.0}),
@@ -120,6 +129,7 @@ def test_each_is_named_with_what_it_provides_and_nothing_is_wrong_with_any(envir
         "molexp-peaks": {"command": ["peaks"], "column": ["assets.colour"], "renderer": ["spectrum"]},
         "molexp-tidy": {"run-id scheme": ["tidy-1"]},
         "molexp-threads": {"executor": ["threads"]},
+        "molexp-detached": {"queue": ["detached"]},
         "molexp-lab": {"asset kind": ["geometry"], "storage backend": ["sqlite"]},
     }
 

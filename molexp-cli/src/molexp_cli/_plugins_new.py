@@ -18,6 +18,7 @@ _WHAT = {
     "store": ("storage backend", "store"),
     "executor": ("executor", "executor"),
     "scheme": ("run-id scheme", "scheme"),
+    "queue": ("queue", "queue"),
     "command": ("command", "commands"),
 }
 """The sorts of plugins: what people call them, and the module that has them."""
@@ -94,6 +95,7 @@ def _files(sort: str, name: str) -> dict[str, str]:
         f"src/{package}/plugin.py": f"{sort}/plugin.py",
         f"src/{package}/{module}.py": f"{sort}/{module}.py",
         f"tests/test_{module}.py": f"{sort}/test_{module}.py",
+        **({f"src/{package}/engine.py": "queue/engine.py"} if sort == "queue" else {}),
         "tests/test_plugin.py": "test_plugin.py",
     }
     root = resources.files("molexp_cli") / "templates"
