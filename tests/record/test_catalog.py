@@ -280,3 +280,36 @@ def test_rows_whose_column_is_no_number_come_last(ws, exp):
 
     assert ids(ws.catalog.runs(sort="results.loss")) == ["d", "b", "a", "c"]
     assert ids(ws.catalog.runs(sort="-results.loss")) == ["b", "d", "a", "c"]
+
+
+def test_the_names_of_fields_are_known_without_reading_runs(lab, lab_exp):
+    with lab_exp.Run({"lr": 0.1, "layers": [64, 64], "model": {"Depth": 3}}).start() as ctx:
+        ctx.set_result("final loss", 2.0)
+        ctx.metrics.log({"val/loss": 1.0})
+        ctx.artifact.save("points.json", [1], tags=["good"])
+    catalog = lab.load().catalog
+
+    assert {"params.lr", "params.layers", "results.final loss", "metrics.val/loss"} <= {*catalog.fields()}
+    assert catalog.fields("LOSS") == ["metrics.val/loss", "results.final loss"]
+    assert catalog.fields("depth", limit=1) == ["params.model.Depth"]
+    assert not [name for name in catalog.fields() if name.startswith("@") or "layers." in name]
+    with pytest.raises(ValueError, match="below 0"):
+        catalog.fields(limit=-1)
+
+
+def test_the_version_changes_when_an_answer_may_and_only_then(lab, lab_exp):
+    def version():
+        return lab.load().catalog.version()
+
+    seen = [version()]
+    run = lab_exp.Run({"n": 1})
+    seen.append(version())
+    with run.start() as ctx:
+        seen.append(version())
+        ctx.set_result("loss", 1.0)
+        seen.append(version())
+    seen.append(version())
+    run.annotate(tags=["good"])
+    seen.append(version())
+    assert len({*seen}) == len(seen)
+    assert version() == version() == seen[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -159,3 +160,32 @@ def test_a_list_of_many_runs_fits_where_a_list_of_a_thousand_does(lab, lab_exp, 
 
     assert lines() == runs + 1
     assert lines("--json") > 10 * runs
+
+
+SORTS = [
+    *(None, "created_at", "-created_at", "params.n", "-params.even", "results.loss", "-results.loss", "results.rare"),
+    *("-results.rare", "status", "-seconds", "-metrics.energy.min", "profile", "-results.mixed", "results.mixed"),
+]
+
+
+def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs):
+    for number, mixed in [(1, "text"), (5, 0.5), (9, 7), (10, math.inf), (8, math.nan)]:
+        with runs.run(f"r{number:02}").start() as ctx:
+            ctx.set_result("mixed", mixed)
+            ctx.set_result("rare", number // 3)
+            ctx.metrics.log({"energy": -number // 5})
+
+    for where in (None, "params.n > 3", "params.n == params.n"):
+        for sort in SORTS:
+            whole = [row.path for row in ws.catalog.runs(where, sort=sort)]
+            assert len(whole) > 5
+            for place, path in [*enumerate(whole)][::2]:
+                following = [row.path for row in ws.catalog.runs(where, sort=sort, after=path, limit=3)]
+                assert following == whole[place + 1 : place + 4], (where, sort, path)
+            assert [row.path for row in ws.catalog.runs(where, sort=sort, after=whole[2])] == whole[3:]
+
+
+def test_a_run_to_begin_after_has_to_be_there(ws, runs):
+    for sort in (None, "-results.loss", "results.loss"):
+        with pytest.raises(me.NotFoundError, match="nowhere"):
+            ws.catalog.runs(sort=sort, after="metals/cu/nowhere")

@@ -12,16 +12,19 @@ from msgspec.structs import replace
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.stored import GONE, compare
 from molexp._catalog.query.answers import Asking, Question, Row, texts_of, unknown_fields
+from molexp._catalog.query.knowing import known_fields, version_of
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
     RunFilters,
     about_assets,
     about_runs,
+    checked_limit,
     parse_run_query,
     refuse_unknown,
 )
 from molexp._catalog.query.totals import Totals, count_totals
 from molexp._catalog.refresh.journals import read_news
+from molexp._catalog.refresh.looking import look_for
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
@@ -32,7 +35,7 @@ from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp._values.tables import RUN_COLUMNS, Pages, Rows
 from molexp.contracts._kinds import kind_name
-from molexp.errors import KeyNotFoundError, NotFoundError, StoreError
+from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
@@ -47,7 +50,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 F = TypeVar("F")
 
-_SOME = 400  # rows of which each is looked at; of more, those in folders that were not looked at a moment ago
 _TRIES = 5  # questions that are asked again because what the index had was not there
 
 
@@ -71,6 +73,8 @@ class Catalog:
         [('results.energy > 0', 0)]
         >>> [(one.path, one.runs) for one in ws.catalog.totals() if one.runs]
         [('metals/cu', 1)]
+        >>> ws.catalog.fields("ENERGY"), ws.catalog.version() == ws.catalog.version()
+        (['results.energy'], True)
         >>> (ws.catalog.verify().ok, ws.catalog.rebuild().ok, ws.catalog.compact().ok)
         (True, True, True)
         >>> dict(ws.catalog.unreadable())
@@ -100,6 +104,7 @@ class Catalog:
         archived: bool = False,
         sort: str | None = None,
         limit: int | None = None,
+        after: str | None = None,
     ) -> Rows[RunRow]:
         """Return the runs that match all of what is given.
 
@@ -116,9 +121,11 @@ class Catalog:
             sort: a column, such as ``created_at``, ``results.loss`` or ``metrics.loss.min``, with ``-`` before it for descending order; by
                 default they come as they were created.
             limit: the number of rows to return at most; None for all.
+            after: the path of a run: begin with the one that comes after it, which is how to read the next page.
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
+            NotFoundError: the run to begin after is not there.
             ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
                 have columns beside it, or a negative limit.
         """
@@ -131,7 +138,7 @@ class Catalog:
             archived=archived,
             sort=sort,
         )
-        question = about_runs(where, filters, limit)
+        question = about_runs(where, filters, limit, after)
         rows = self._ask(question)
         if question.sort is not None and rows:
             refuse_unknown(self._session.index, question.sort)
@@ -180,6 +187,22 @@ class Catalog:
 
         asking, index = self._asking(), self._session.index
         return near_misses(about_runs(where, filters), asking.count, lambda field: texts_of(index, field))
+
+    @from_a_sound_index
+    def fields(self, containing: str = "", *, limit: int | None = None) -> list[str]:
+        """Return the names of parameters, results, metrics and whatever else runs may be asked for, such as ``params.lr``.
+
+        Args:
+            containing: Only names that have this in them, whether or not in capitals.
+            limit: the number of names to return at most; None for all.
+        """
+        self._refresh()
+        return known_fields(self._session.index, containing, checked_limit(limit))
+
+    @from_a_sound_index
+    def version(self) -> str:
+        """Return a text that is another one whenever an answer may be, unless somebody deletes files by hand."""
+        return version_of(self._session.index, self._refresh(), self._journals)
 
     @from_a_sound_index
     def totals(self, *, project: str | None = None) -> Rows[Totals]:
@@ -401,29 +424,7 @@ class Catalog:
 
     def _there(self, paths: Sequence[str]) -> set[str]:
         """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
-        distinct = set(paths)
-        store = self._session.store
-        if store.slow:
-            return distinct
-        doubtful = distinct
-        if len(distinct) > _SOME:
-            doubtful = {path for path in distinct if path.rpartition("/")[0] not in self._verified}
-        versions = {path: self._version(path) for path in doubtful}
-        gone = {path for path, version in versions.items() if version is None}
-        changed = self._session.index.compare_stamps({path: version for path, version in versions.items() if version})
-        if not (gone or changed):
-            return distinct
-        missing = Refresher(self._session, self._session.index).look_again(gone | changed)
-        return distinct - missing - changed
-
-    def _version(self, path: str) -> str | None:
-        """Return what the document of a run or scope looks like; "" if that cannot be found out, None if it is not there."""
-        try:
-            return self._session.store.stat(layout.document(path)).version
-        except KeyNotFoundError:
-            return None
-        except StoreError:
-            return ""  # it may be somebody else's to look at; what is known of it is true all the same
+        return look_for(self._session, self._session.index, paths, self._verified)
 
     def _pages(self, pager: Pager) -> Iterator[Sequence[Row]]:
         while page := self._page(pager):

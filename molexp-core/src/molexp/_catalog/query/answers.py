@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from msgspec import Struct, field
 
-from molexp._catalog.index.cells import text_of_notes, unpacked
+from molexp._catalog.index.cells import cell, text_of_notes, unpacked
 from molexp._catalog.index.columns import COLUMNS
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
+from molexp._catalog.query.seeking import following, position_of, statements
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._catalog.query.standing import as_of_now, status_of
 from molexp._query.evaluation import ABSENT, matches, reach
@@ -61,13 +63,7 @@ class _Asked(NamedTuple):
 
 _RUNS = _Asked("e.id", "entities e", "e.shown = 1", "e.created_at, e.path", "documents", "d.document, d.cover")
 _ASSETS = _Asked("a.id", "assets a JOIN entities e ON e.id = a.owner", "1", "a.created_at, a.id", "records", "d.record")
-_BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
-    "SELECT e.id FROM {table} s CROSS JOIN entities e ON e.id = s.owner WHERE s.name = {name} "
-    "AND s.{column} < x'' AND e.shown = 1{where} ORDER BY s.{column}{direction}, e.created_at, e.path LIMIT {limit}"
-)
-_WITHOUT = (
-    " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
-)
+_BY_TIME = "e.created_at"
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
@@ -81,6 +77,7 @@ class Question(Struct):
         sort: The field to order by, if not by time.
         descending: the other way round.
         limit: the number of rows to return at most; None for all.
+        after: the path of a run: the answer begins with the one after it in the order; "" for all.
         scope: the path of the project or experiment that it is about; "" for all.
         hides: archived runs are left out, because nothing in it is about them.
         as_read: returns an asset's record as its kind reads it now, where some may have been written by older ones.
@@ -92,6 +89,7 @@ class Question(Struct):
     sort: Field | None = None
     descending: bool = False
     limit: int | None = None
+    after: str = ""
     scope: str = ""
     hides: bool = False
     as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
@@ -129,6 +127,9 @@ class Plan(NamedTuple):
     checks: list[Check]
     order: str | Place | None
     sorts: bool
+
+
+_ALL = Plan("", [], [], None, True)
 
 
 class Asking:
@@ -179,6 +180,7 @@ class Asking:
             return None
         if not plan.sorts and question.sort is not None:
             found = self._sorted(found, question.sort, descending=question.descending)
+            found = following(found, question.after)
         return found[: question.limit]
 
     def plan(self, question: Question) -> Plan:
@@ -211,20 +213,25 @@ class Asking:
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
         limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
-        direction = " DESC" if question.descending else ""
-        found = array("q")
-        where, order = plan.where, plan.order
-        if isinstance(order, Place):
-            place = order._asdict()
-            sql = _BY_CELLS_SQL.format(**place, where=where, direction=direction, limit=limit)
-            found = self._index.numbers(sql, plan.bound)
-            if 0 <= limit <= len(found):
-                return found
-            limit, where, order = (limit if limit < 0 else limit - len(found)), where + _WITHOUT.format(**place), None
         number, tables, shown, tie, *_ = self._asked
-        by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
-        sql = f"SELECT {number} FROM {tables} WHERE {shown}{where} ORDER BY {by} LIMIT {limit}"  # noqa: S608 - compiled
-        return found + self._index.numbers(sql, plan.bound)
+        if isinstance(plan.order, str) and plan.order != _BY_TIME and len(question.where) == question.hides:
+            tables = f"{tables} NOT INDEXED"  # all are read: in the order of the file, which costs half
+        plain = f"SELECT {number} FROM {tables} WHERE {shown}"  # noqa: S608 - constants
+        position = None
+        if question.after and plan.sorts:
+            position = position_of(self._index, question.after, plan.order, partial(self._cell, field=question.sort))
+        found = array("q")
+        for sql, values in statements(
+            plain, tie, plan.order, (plan.where, plan.bound), position, descending=question.descending
+        ):
+            if limit < 0 or len(found) < limit:
+                found += self._index.numbers(f"{sql} LIMIT {limit if limit < 0 else limit - len(found)}", values)
+        return found
+
+    def _cell(self, number: int, field: Field | None) -> Any:
+        """Return what the row of a number has in a field, as a cell."""
+        ((path, data),) = self.page([number], _ALL)
+        return None if field is None else cell(self._look_up({"path": path, **decode(data, path)}, field))
 
     def statuses(self, question: Question) -> dict[str, int] | None:
         """Return how many rows of each status there are; None if only reading them all tells."""

@@ -70,13 +70,13 @@ class RunFilters(TypedDict, total=False):
     sort: str | None
 
 
-def about_runs(where: str | None, filters: RunFilters, limit: int | None = None) -> Question:
+def about_runs(where: str | None, filters: RunFilters, limit: int | None = None, after: str | None = None) -> Question:
     """Return the question that a query and filters make up.
 
     Raises:
         QueryError, TypeError, ValueError: something in them makes no sense.
     """
-    question = Question(limit=checked_limit(limit))
+    question = Question(limit=checked_limit(limit), after=after or "")
     ask = question.where.append
     if where is not None:
         ask(parse_run_query(where))

@@ -1,0 +1,31 @@
+"""Questions about the index as a whole: the names in it, and whether it has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from molexp._catalog.index.index import Index
+from molexp._catalog.index.place import ELEMENTS
+
+
+def known_fields(index: Index, containing: str, limit: int | None) -> list[str]:
+    """Return the names of fields that some run has, in the order of the alphabet."""
+    sql = (
+        "SELECT name FROM names WHERE substr(name, 1, 1) <> '@' AND substr(name, ?) <> ? AND instr(lower(name), lower(?)) "
+        "ORDER BY name LIMIT ?"
+    )
+    values = (-len(ELEMENTS), ELEMENTS, containing, -1 if limit is None else limit)
+    return [name for (name,) in index.select(sql, values)]
+
+
+def version_of(index: Index, generation: str, unreadable: Mapping[str, str]) -> str:
+    """Return a text that is another one whenever an answer may be.
+
+    Args:
+        index: the index, up to date.
+        generation: the one in which it is.
+        unreadable: journals that cannot be read, and why.
+    """
+    beside = (index.problems(), sorted(unreadable.items()), sorted(index.queued.items()))
+    return sha256(repr((generation, index.news, *beside)).encode()).hexdigest()[:20]
