@@ -77,7 +77,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 ON_SERVERS = {
-    "s3": ("tests/record/", "tests/s3/", "tests/science/test_trajectories.py", "tests/stores/", "tests/workflow/"),
+    "browser": ("tests/cli/test_report_in_a_browser.py", "tests/web/"),
+    "s3": (
+        "tests/record/",
+        "tests/s3/",
+        "tests/science/test_trajectories.py",
+        "tests/stores/",
+        "tests/web/",
+        "tests/workflow/",
+    ),
     "slurm": ("tests/slurm/",),
 }
 """The places of tests with these marks: the gate's workers need not collect the others."""

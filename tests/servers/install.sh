@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What tests need and pip does not bring: Ceph and Slurm by apt and s3rver by npm for the servers of tests/servers, and Chromium by
-# apt, which looks at reports; zsh and fish by apt, whose completion is tested. Quick when all is there.
+# apt, which looks at pages and reports; zsh and fish by apt, whose completion is tested. Quick when all is there.
 # What cannot be installed is said, and the tests that need it are skipped.
 set -uo pipefail
 unset NODE_OPTIONS

@@ -29,11 +29,21 @@ _AT_ONCE = 3  # parts on their way, beside the one that fills
 _CHUNK = 1 << 20
 MARK = b"An upload of parts is about to replace this: "
 _MARK = "molexp-upload"
+_PAGES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+"""Types without which a browser shows no page that lies in a bucket."""
 
 
 def put(client: Client, key: str, data: bytes) -> None:
     """Replace an object."""
-    client.ask("write", key, lambda native: native.put(key, data, use_multipart=False), bulk=len(data))
+    kind = _PAGES.get(key[key.rfind(".") :] if "." in key else "")
+    attributes = {"Content-Type": kind} if kind else None
+    client.ask(
+        "write", key, lambda native: native.put(key, data, attributes=attributes, use_multipart=False), bulk=len(data)
+    )
 
 
 def create(client: Client, key: str, data: bytes) -> None:

@@ -32,6 +32,13 @@ def ui(
         typer.Option("--allow-changes", help="Let whoever has the token tag, note, archive, delete and cancel runs."),
     ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", metavar="PLACE", help="Write a copy of the pages to a folder or s3://..., and end."),
+    ] = None,
+    details: Annotated[
+        int, typer.Option(metavar="N", min=0, help="With --export: curves, logs and pictures of the N newest runs.")
+    ] = 1000,
 ) -> None:
     """Show workspaces in the browser, and answer programs by an HTTP API.
 
@@ -40,20 +47,41 @@ def ui(
 
     Pages and API read the record, and change nothing unless you add --allow-changes.
 
+    With --export, it serves nothing. It writes a copy that needs no server: open its index.html, or let any web server or bucket show
+    it. Export to the same place again, and it writes what is new; pages that are open read that by themselves.
+
     Examples:
         molexp ui
         molexp ui -w lab -w s3://bucket/lab --port 0
         molexp ui --host 0.0.0.0 --allow-host lab.example.org
         molexp ui --prefix /molexp --allow-host lab.example.org
+        molexp ui -w lab --export site
+        molexp ui -w lab --export s3://bucket/site --details 200
     """
+    given: list[str | None] = [*workspace] if workspace else [ctx.find_root().params.get("workspace")]
+    if export is not None:
+        if len(given) > 1:
+            raise typer.BadParameter("--export writes one workspace: give -w once.", ctx=ctx)
+        _export(me.locate_workspace(given[0], read_only=True), export, details)
+        return
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     if len(token) < _SHORTEST:
         raise typer.BadParameter(f"{TOKEN} has fewer than {_SHORTEST} characters: others can guess it.", ctx=ctx)
     from molexp_web._server.application import application, named
     from molexp_web._server.serving import hosts_of, serve
 
-    given: list[str | None] = [*workspace] if workspace else [ctx.find_root().params.get("workspace")]
     opened = named([me.locate_workspace(url, read_only=not allow_changes) for url in given])
     hosts = [*hosts_of(host), *(allow_host or ())]
     app = application(opened, token=token, changes=allow_changes, prefix=prefix, hosts=hosts)
     serve(app, host, port, token=token, prefix=prefix, show=show, told=lambda line: typer.echo(line, err=True))
+
+
+def _export(workspace: me.Workspace, place: str, details: int) -> None:
+    from molexp_web._export.export import export
+
+    done = export(workspace, place, details=details)
+    typer.echo(place)
+    counted = "1 run" if done.runs == 1 else f"{done.runs} runs"
+    typer.echo(f"{counted}; {done.written} files written, {done.size / 1e6:.1f} MB.", err=True)
+    for one in done.left_out:
+        typer.echo(f"left out: {one}", err=True)

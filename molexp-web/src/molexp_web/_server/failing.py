@@ -47,14 +47,10 @@ def status_of(error: Exception) -> int:
             return 404
         case errors.ReadOnlyError():
             return 403
-        case errors.AssetExistsError() | errors.ConflictError() | errors.RunError():
+        case errors.RunBusyError() | errors.RunFinishedError():
             return 409
-        case errors.StorePermissionError() | errors.CredentialsError():
-            return 403
-        case errors.AssetError() | ValueError():
+        case ValueError():
             return 400
-        case errors.StoreError():
-            return 503
     return 503 if isinstance(error, OSError) else 500
 
 

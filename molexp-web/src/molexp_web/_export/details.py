@@ -1,0 +1,97 @@
+"""Read what only the newest runs show: curves of metrics, the end of each log, and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import attrs
+
+import molexp as me
+from molexp_web._export.gathering import Put, bounded, plain
+
+PICTURES = {".gif": "gif", ".jpeg": "jpg", ".jpg": "jpg", ".png": "png", ".webp": "webp"}
+"""Suffixes of files that every browser shows as pictures, and that execute nothing: SVG is not among them."""
+
+_POINTS = 600
+_CURVES = 60  # of a run
+_LOG = 4000  # characters of each log, its end
+_LOGS = 8
+_LARGEST = 2 << 20  # bytes of a picture
+_PICTURES = 8  # of a run
+
+
+@attrs.define
+class Details:
+    """Curves, logs and pictures of the newest runs, of which each call returns those of one run.
+
+    Attributes:
+        workspace: the runs' workspace.
+        newest: so many runs have them.
+        put: writes a part.
+        put_file: writes a file with a suffix, and returns the name by which a page loads it.
+        unread: a sentence for each run that could not be read whole.
+        beyond: the number of runs that were too old.
+    """
+
+    workspace: me.Workspace
+    newest: int
+    put: Put
+    put_file: Callable[[str, bytes], str]
+    unread: list[str] = attrs.field(factory=list)
+    beyond: int = 0
+
+    def __call__(self, row: me.RunRow, newer: int) -> Mapping[str, Any]:
+        """Return more of a run, by its row and the number of runs that are newer."""
+        if newer >= self.newest:
+            self.beyond += 1
+            return {}
+        try:
+            return self._details(self.workspace.run(row.path), row)
+        except (me.MolexpError, OSError, ValueError) as error:  # one damaged run is no reason to export none
+            self.unread.append(f"{row.path}: {error}")
+            return {"unread": str(error)}
+
+    def _details(self, run: me.Run, row: me.RunRow) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        assets = run.assets
+        if row.metrics:
+            curves = [*_curves(run.metrics.to_columns())]
+            found["curves"] = self.put("curves", curves[:_CURVES])
+        logs = {one.name: _end(run, one.name) for one in assets if one.kind == "log"}
+        if logs:
+            found["logs"] = dict([*logs.items()][:_LOGS])
+        if row.status == "failed":
+            found["trace"] = bounded((me.describe_run(run)["error"] or {}).get("frames"))
+        found["files"] = [{"name": one.name, "kind": one.kind, "size": one.size} for one in assets[:200]]
+        found["pictures"] = [*self._pictures(assets)]
+        return {name: one for name, one in found.items() if one}
+
+    def _pictures(self, assets: Sequence[me.Asset]) -> Iterator[dict[str, str]]:
+        some = [one for one in assets if _suffix(one.name) in PICTURES and (one.size or 0) <= _LARGEST]
+        for one in some[:_PICTURES]:
+            yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], one.read_bytes())}
+
+
+def _suffix(name: str) -> str:
+    return f".{name.rpartition('.')[2].lower()}"
+
+
+def _curves(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the curves of a run: those of a task have its name before theirs."""
+    rows = zip(columns["task"], columns["name"], columns["step"], columns["value"], strict=True)
+    for (task, name), some in groupby(rows, key=lambda row: (row[0], row[1])):
+        points = [(step, float(value)) for _, _, step, value in some if isinstance(value, int | float)]
+        if points:
+            steps, values = me.downsample([one for one, _ in points], [one for _, one in points], _POINTS)
+            yield {
+                "name": f"{task}: {name}" if task else name,
+                "x": steps,
+                "y": [plain(one) for one in values],
+            }
+
+
+def _end(run: me.Run, name: str) -> str:
+    text = str(run.asset(name, kind="log").load())
+    return text if len(text) <= _LOG else f"…{text[-_LOG:]}"

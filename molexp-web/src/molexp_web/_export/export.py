@@ -1,0 +1,100 @@
+"""Export a workspace as pages that need no server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+import molexp as me
+from molexp_web._export.details import Details
+from molexp_web._export.gathering import RUNS_A_PART, VALUES_A_PART, columns_of, gather
+from molexp_web._export.writing import Copy
+
+_EXPERIMENTS = 500
+_SITE = ("index.html", "export.css", "data.js", "views.js", "export.js")
+_VENDOR = {
+    "uPlot.iife.min.js": "uPlot-*.iife.min.js",
+    "uPlot.min.css": "uPlot-*.min.css",
+    "uPlot-LICENSE.txt": "uPlot-LICENSE.txt",
+}
+
+
+@attrs.frozen
+class Exported:
+    """A copy that was written: how many runs it shows, how many files and bytes were new, and what is left out."""
+
+    runs: int
+    written: int
+    size: int
+    left_out: list[str]
+
+
+def export(
+    workspace: me.Workspace,
+    target: str,
+    *,
+    details: int = 1000,
+    progress: Callable[[], object] | None = None,
+) -> Exported:
+    """Write a static copy of the pages of a workspace, or what is new in it.
+
+    Args:
+        workspace: the workspace.
+        target: a folder, or the URL of a prefix in a bucket: empty, or with a copy that was exported before.
+        details: so many runs, the newest, have curves, logs and pictures.
+        progress: called after each run.
+
+    Raises:
+        ValueError: the target holds something else.
+    """
+    copy = Copy.at(target)
+    more = Details(workspace, details, copy.put, copy.put_file)
+
+    def told(row: me.RunRow, newer: int) -> Any:
+        found = more(row, newer)
+        if progress is not None:
+            progress()
+        return found
+
+    found = gather(workspace, copy.put, told)
+    left_out = [*found.left_out, "code, uncommitted changes, and files that are no pictures"]
+    if more.beyond:
+        left_out.append(f"curves, logs and pictures of the {more.beyond} oldest runs")
+    left_out += [f"what cannot be read of {one}" for one in more.unread]
+    manifest = {
+        "workspace": workspace.name or workspace.url.rstrip("/").rpartition("/")[2],
+        "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "by": f"MolExp {me.__version__}",
+        "total": found.total,
+        "statuses": dict(sorted(found.statuses.items())),
+        "running": found.running[::-1],
+        "failed": found.failed[::-1],
+        "experiments": _experiments(workspace),
+        "runs": found.runs,
+        "runs_a_part": RUNS_A_PART,
+        "values_a_part": VALUES_A_PART,
+        "columns": [*columns_of(found, copy.put)],
+        "left_out": left_out,
+    }
+    for name, data in _site():
+        copy.write(name, data, again=True)
+    copy.finish(manifest)
+    return Exported(found.total, copy.written, copy.size, left_out)
+
+
+def _site() -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the page itself."""
+    here = Path(__file__).parent
+    for name in _SITE:
+        yield name, (here / "site" / name).read_bytes()
+    for name, pattern in _VENDOR.items():
+        yield name, next((here.parent / "static" / "vendor").glob(pattern)).read_bytes()
+
+
+def _experiments(workspace: me.Workspace) -> list[dict[str, Any]]:
+    some = [one for one in workspace.catalog.totals() if one.experiment]
+    return [{"path": one.path, "statuses": dict(one.statuses), "newest": one.newest} for one in some[:_EXPERIMENTS]]

@@ -1,0 +1,51 @@
+"""Pages of a workspace in a bucket, and a copy of its pages in another."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import molexp as me
+from molexp_web._export.export import export
+from tests.web import labs
+
+pytestmark = pytest.mark.s3
+
+
+@pytest.fixture
+def buckets(any_server, monkeypatch):
+    lab = any_server.fresh()
+    for name, value in lab.as_environment()[1].items():
+        monkeypatch.setenv(name, value)
+    return lab, any_server.fresh("copy")
+
+
+def test_a_copy_of_pages_lies_in_a_bucket_and_is_renewed(buckets):
+    place, copy = buckets
+    ws = labs.ordinary(place.url, runs=4)
+    first = export(ws, copy.url)
+    assert (first.runs, copy.raw_keys() >= {"index.html", "now.js", "export.css"}) == (5, True)
+    head = copy.server.client.head_object
+    types = {
+        name: head(Bucket=copy.name, Key=f"{copy.prefix}/{name}")["ContentType"] for name in ("index.html", "now.js")
+    }
+    assert types == {"index.html": "text/html; charset=utf-8", "now.js": "text/javascript; charset=utf-8"}
+    with ws.project("solvation").experiment("relax").Run(id="more").start():
+        pass
+    second = export(ws, copy.url)
+    assert second.runs == 6
+    assert second.written < first.written
+    export(ws, copy.url)
+    told = json.loads(copy.raw_read("molexp-export.json") or b"")
+    assert copy.raw_keys() == {*told["files"], *told["before"], "now.js", "molexp-export.json"}
+
+
+def test_a_copy_is_not_written_over_a_workspace(buckets):
+    place, _ = buckets
+    ws = labs.ordinary(place.url, runs=1)
+    before = place.raw_keys()
+    with pytest.raises(ValueError, match="something else"):
+        export(ws, place.url)
+    assert place.raw_keys() == before
+    assert isinstance(ws, me.Workspace)
