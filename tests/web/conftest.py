@@ -16,10 +16,9 @@ __all__ = ["any_server", "ceph", "client", "lab", "moto"]
 BASE = "http://127.0.0.1:8000"
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> me.Workspace:
-    """Return a workspace with two experiments: six runs, one of which failed, with metrics, logs, files and notes."""
-    ws = me.Workspace(tmp_path / "lab")
+def make_lab(path: Path) -> me.Workspace:
+    """Make a workspace with two experiments: seven runs, one of which failed, with metrics, logs, files and notes."""
+    ws = me.Workspace(path)
     exp = ws.Project("metals").Experiment("cu", params={"xc": "PBE"})
     for number in range(5):
         with exp.Run({"a": 3.5 + number / 10}, id=f"cu-{number}").start() as ctx:
@@ -38,14 +37,26 @@ def lab(tmp_path: Path) -> me.Workspace:
 
 
 @pytest.fixture
+def lab(tmp_path: Path) -> me.Workspace:
+    """Return a workspace of the test's own."""
+    return make_lab(tmp_path / "lab")
+
+
+@pytest.fixture
 def client(lab: me.Workspace) -> Callable[..., Any]:
     """Make a client of an application for the lab; the arguments are those of `application`."""
+
+    def client(**settings: Any) -> Any:
+        return client_of(lab, **settings)
+
+    return client
+
+
+def client_of(lab: me.Workspace, *, base: str = BASE, **settings: Any) -> Any:
+    """Make a client of an application for a workspace, which is called "lab"."""
     from starlette.testclient import TestClient
 
     from molexp_web import application
 
-    def client(*, base: str = BASE, **settings: Any) -> TestClient:
-        app = application({"lab": lab}, **settings)
-        return TestClient(app, base_url=base, raise_server_exceptions=False, follow_redirects=False)
-
-    return client
+    app = application({"lab": lab}, **settings)
+    return TestClient(app, base_url=base, raise_server_exceptions=False, follow_redirects=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, Mount
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 import molexp as me
+from molexp_web._api.curves import KnownCurves
+from molexp_web._pages.rendering import url_for
 from molexp_web._server import failing
 from molexp_web._server.security import LOCAL, Guard
 
@@ -60,7 +65,10 @@ def application(
         middleware=[Middleware(Guard, token=token, changes=changes, prefix=root, hosts=frozenset(hosts))],
         exception_handlers=failing.HANDLERS,
     )
+    app.router.redirect_slashes = False  # it would name the host and scheme that a proxy asks for
     app.state.workspaces, app.state.changes, app.state.token = dict(workspaces), changes, token
+    app.state.curves = KnownCurves()
+    app.state.started = secrets.token_hex(4)  # another version may answer differently: no ETag outlives this one
     return app
 
 
@@ -82,4 +90,9 @@ def _routes() -> Iterable[BaseRoute]:
         for name in names:
             module: Any = import_module(f"molexp_web.{package}.{name}")
             yield from module.ROUTES
+    yield Route("/w/{workspace}", _with_slash)
     yield Mount("/static", StaticFiles(directory=STATIC), name="static")
+
+
+def _with_slash(request: Request) -> Response:
+    return RedirectResponse(url_for(request, "overview", workspace=request.path_params["workspace"]), 308)

@@ -12,12 +12,30 @@ from starlette.responses import Response
 _SMALL = 1024
 
 
+def tag_of(data: bytes) -> str:
+    """Return an ETag for what these bytes stand for."""
+    return f'W/"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+
+
 def conditional(
-    request: Request, body: str | bytes, media_type: str, headers: Mapping[str, str] | None = None
+    request: Request,
+    body: str | bytes,
+    media_type: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    tag: str | None = None,
 ) -> Response:
-    """Return a response with an ETag of its body, compressed if the client takes that; 304 if the client has it."""
+    """Return a response with an ETag, compressed if the client takes that; 304 if the client has it.
+
+    Args:
+        request: the request.
+        body: the body.
+        media_type: its type.
+        headers: further headers.
+        tag: the ETag; by default one of the body.
+    """
     data = body.encode("utf-8", "replace") if isinstance(body, str) else body
-    tag = f'W/"{hashlib.blake2b(data, digest_size=12).hexdigest()}"'
+    tag = tag or tag_of(data)
     every = {"etag": tag, "cache-control": "private, no-cache", "vary": "accept-encoding, cookie", **(headers or {})}
     if has(request, tag):
         return Response(status_code=304, headers=every)

@@ -47,10 +47,14 @@ def status_of(error: Exception) -> int:
             return 404
         case errors.ReadOnlyError():
             return 403
-        case errors.RunBusyError() | errors.RunFinishedError():
+        case errors.AssetExistsError() | errors.ConflictError() | errors.RunError():
             return 409
-        case ValueError():
+        case errors.StorePermissionError() | errors.CredentialsError():
+            return 403
+        case errors.AssetError() | ValueError():
             return 400
+        case errors.StoreError():
+            return 503
     return 503 if isinstance(error, OSError) else 500
 
 

@@ -8,7 +8,9 @@ PAGE_POLICY = (
 )
 """Pages load and execute what comes from here, and nothing that stands in them."""
 
-ASSET_POLICY = "sandbox; default-src 'none'; img-src 'self' data:; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+ASSET_POLICY = (
+    "sandbox; default-src 'none'; img-src data:; media-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+)
 """Bytes of the record execute nothing, ask nobody, and are of no origin, whatever they are."""
 
 HEADERS = {
@@ -19,3 +21,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 """The headers of every answer that has none of its own."""
+
+PDF_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
+"""The same for PDF, which browsers show in no sandbox: their viewers execute nothing of it in a page of ours."""

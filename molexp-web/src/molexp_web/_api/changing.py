@@ -1,0 +1,119 @@
+"""Change runs as commands do: tags, notes, archive, delete, restore, cancel."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+import molexp as me
+from molexp_web._api.declaring import Asked
+from molexp_web._server.failing import facts
+
+MOST = 1000  # runs of a change
+_BACK = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*")  # a path of this server, and no other host's
+
+BODY: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["action", "runs"],
+    "properties": {
+        "action": {"type": "string", "enum": ["annotate", "archive", "unarchive", "delete", "restore", "cancel"]},
+        "runs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST},
+        "tags": {"type": "array", "items": {"type": "string"}, "description": "Tags to add, with annotate."},
+        "untag": {"type": "array", "items": {"type": "string"}, "description": "Tags to take away, with annotate."},
+        "note": {"type": "string", "description": "A note to add, with annotate."},
+        "reason": {"type": "string", "description": "Recorded with cancel."},
+        "back": {"type": "string", "description": "Of a form: the path of the page that is shown afterwards."},
+    },
+}
+
+
+def change_of(wanted: Mapping[str, Any]) -> Callable[[me.Run], object]:
+    """Return what a body asks to do with each run.
+
+    Raises:
+        ValueError: it asks for nothing that there is.
+    """
+    action = wanted.get("action")
+    match action:
+        case "annotate":
+            tags, untag = _texts(wanted, "tags"), _texts(wanted, "untag")
+            note = _text(wanted, "note").strip() or None
+            if not (tags or untag or note):
+                raise ValueError("There is nothing to change: give `tags`, `untag` or `note`.")
+            return lambda run: run.annotate(tags=tags, untag=untag, note=note)
+        case "cancel":
+            reason = _text(wanted, "reason")
+            return lambda run: run.cancel(reason)
+        case "archive":
+            return me.Run.archive
+        case "unarchive":
+            return me.Run.unarchive
+        case "delete":
+            return me.Run.delete
+        case "restore":
+            return me.Run.restore
+    known = ", ".join(BODY["properties"]["action"]["enum"])
+    raise ValueError(f"There is no action {str(action)[:80]!r}. There are: {known}.")
+
+
+def make(workspace: me.Workspace, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Change each run that a body names, and return what became of each.
+
+    Raises:
+        ValueError: the body cannot be understood; nothing is changed then.
+    """
+    change, paths = change_of(wanted), _texts(wanted, "runs")
+    if not 1 <= len(paths) <= MOST:
+        raise ValueError(f"Name 1 to {MOST} runs in `runs`, not {len(paths)}.")
+    done = me.change_runs(workspace, paths, change)
+    return [{"path": one.path, "error": facts(one.error) if one.error is not None else None} for one in done]
+
+
+def body_of(request: Request, data: bytes) -> dict[str, Any]:
+    """Return the body of a request, JSON or a form.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
+        given = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2 * MOST)
+        lists = {name: [one for one in given.get(name, ()) if one] for name in ("runs", "tags", "untag")}
+        return {**{name: values[-1] for name, values in given.items()}, **lists}
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("The body is neither JSON nor a form.") from None
+    if not isinstance(found, dict):
+        raise ValueError("The body is JSON, but no object.")
+    return found
+
+
+def changes(asked: Asked) -> Response:
+    """Change runs; answer with the outcome as JSON, and to a form with the page that it names, if all went well."""
+    wanted = body_of(asked.request, asked.body)
+    done = make(asked.workspace, wanted)
+    back = wanted.get("back")
+    failed = [one for one in done if one["error"]]
+    if isinstance(back, str) and _BACK.fullmatch(back) and not failed:
+        return RedirectResponse(back, 303)
+    return Response(me.to_json(done), 207 if failed else 200, media_type="application/json")
+
+
+def _texts(wanted: Mapping[str, Any], name: str) -> list[str]:
+    found = wanted.get(name) or []
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise ValueError(f"`{name}` is a list of texts.")
+    return found
+
+
+def _text(wanted: Mapping[str, Any], name: str) -> str:
+    found = wanted.get(name) or ""
+    if not isinstance(found, str):
+        raise ValueError(f"`{name}` is a text.")
+    return found
