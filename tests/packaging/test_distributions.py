@@ -119,7 +119,7 @@ def test_a_source_distribution_leaves_tests_and_tools_out(dist, name):
         ("molexp-science", {"molexp-core"}),
         ("molexp-dask", {"distributed", "molexp-core"}),
         ("molexp-slurm", {"molexp-core"}),
-        ("molexp-web", {"jinja2", "molexp-cli", "molexp-core", "starlette", "typer", "uvicorn"}),
+        ("molexp-web", {"jinja2", "molexp-cli", "molexp-core", "pluggy", "starlette", "typer", "uvicorn"}),
     ],
 )
 def test_a_distribution_requires_no_more_than_the_design_gives_it(dist, name, needed):
