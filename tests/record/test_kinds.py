@@ -412,5 +412,6 @@ def test_assets_are_sorted_by_columns_and_by_fields_of_kinds(place, plugins, the
     assert [asset.name for asset in assets(sort="frames")] == ["c", "b", "a", "d.json"]
     assert [asset.name for asset in assets(kind=kind.Trajectory, sort="-fields.frames", limit=2)] == ["a", "b"]
     assert [asset.name for asset in assets("frames < 3", sort="-name")] == ["c", "b"]
+    assert [asset.name for asset in assets(sort="-name", limit=2)] == ["d.json", "c"]
     with pytest.raises(ValueError, match=r"No asset has the column 'framez'. Did you mean 'frames'"):
         assets(sort="framez")

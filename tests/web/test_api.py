@@ -62,7 +62,7 @@ def paths(page):
         ("/runs/metals/cu/cu-bad/graph", {}, ["show", "metals/cu/cu-bad", "--graph"], None),
         ("/compare", {"run": ["cu-1", "cu-2"]}, ["compare", "cu-1", "cu-2"], None),
         ("/lineage", {"of": "cu-2", "down": "1"}, ["lineage", "cu-2", "--down"], None),
-        ("/assets", {"kind": "artifact", "q": "size > 3"}, ["assets", "list", "size > 3", "--kind", "artifact"], "assets"),
+        ("/assets", {"kind": "artifact", "sort": "-size"}, ["assets", "list", "--kind", "artifact", "--sort", "-size"], "assets"),
         ("/assets/metals%2Fcu%2Fcu-2%231%3Aartifact%3Avolumes.json%401", {}, ["assets", "show", "cu-2:volumes.json"], None),
     ],
 )  # fmt: skip
