@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import molexp as me
+from tests.cli.helpers import eventually
 from tests.web.conftest import BASE, client_of, make_lab
 
 TOKEN = "a long random text that nobody guesses"
@@ -256,8 +257,8 @@ def test_a_damaged_run_hinders_no_other(lab, tmp_path):
 class Changing:
     """A browser that came by the address with the token, and whatever it posts."""
 
-    def __init__(self, lab):
-        self.client = client_of(lab, token=TOKEN, changes=True)
+    def __init__(self, lab, **settings):
+        self.client = client_of(lab, token=TOKEN, changes=True, **settings)
         self.client.get("/", params={"token": TOKEN})
 
     def __call__(self, headers=None, **body):
@@ -290,6 +291,30 @@ def test_a_waiting_run_is_cancelled(change, lab):
     waiting = lab.project("metals").experiment("cu").Run({"a": 9.0})
     assert change(action="cancel", runs=[waiting.path], reason="too large").status_code == 200
     assert str(waiting.status) == "cancelled"
+
+
+SCRIPT = """
+import molexp as me
+
+ws = me.Workspace({url!r})
+exp = ws.Project("metals").Experiment("squares")
+exp.bind(lambda ctx: ctx.set_result("square", ctx.params["a"] ** 2))
+me.entry(ws)
+"""
+
+
+def test_a_run_is_executed_by_a_script_that_the_command_names(lab, tmp_path):
+    script = tmp_path / "squares.py"
+    script.write_text(SCRIPT.format(url=lab.url))
+    run = lab.Project("metals").Experiment("squares").Run({"a": 3})
+    changing = Changing(lab, scripts=[script])
+    wanted = {"action": "execute", "runs": [run.path], "script": "squares.py"}
+    assert changing(**{**wanted, "script": str(script)}).status_code == 403
+    assert changing(**{**wanted, "runs": ["--script=other.py"]}).status_code == 404
+    assert Changing(lab)(**wanted).status_code == 403
+    assert changing(**wanted).status_code == 200
+    eventually(lambda: lab.run(run.path).status.finished)
+    assert lab.run(run.path).results == {"square": 9}
 
 
 def test_a_form_changes_runs_and_leads_back_to_its_page(change, lab):

@@ -96,6 +96,8 @@ def test_several_workspaces_are_served_beside_each_other(lab, tmp_path):
     [
         (["-w", "nowhere"], {}, "nowhere"),
         (["--host", "no such host"], {}, "no such host"),
+        (["--script", "train.py"], {}, "--script needs --allow-changes"),
+        (["--script", "train.py", "--allow-changes"], {}, "There is no script 'train.py'"),
         ([], {"MOLEXP_UI_TOKEN": "short"}, "MOLEXP_UI_TOKEN has fewer than 16 characters"),
     ],
 )

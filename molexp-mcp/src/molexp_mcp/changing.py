@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
-import tempfile
-import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from molexp_cli.background import execute_in_background
 from molexp_mcp.answers import Answer, table
 from molexp_mcp.inspecting import bound
 from molexp_mcp.permissions import Permissions
@@ -70,7 +66,7 @@ def sweep(
         answer.left_out("Nothing was created. Call again with dry_run=false to execute them.")
         return answer
     paths = [exp.derived_run(point).path for point, _ in new]
-    log = _start(opened.url, permissions.script(script), paths, max(1, min(jobs, 8)))
+    log = execute_in_background(opened.url, permissions.script(script), paths, jobs=max(1, min(jobs, 8)))
     answer.data(lines)
     answer.left_out(
         f"They were started{f'; what they print is in {log}' if paths else ''}. find_runs shows how they go."
@@ -87,30 +83,3 @@ def _points(space: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     if count > _POINTS:
         raise ValueError(f"{count} points are too many for one sweep; {_POINTS} are allowed.")
     return [dict(zip(space, point, strict=True)) for point in itertools.product(*space.values())]
-
-
-def _start(url: str, script: Path, paths: Sequence[str], jobs: int) -> Path:
-    """Start processes that execute the runs and outlive this one."""
-    folder = Path(tempfile.mkdtemp(prefix="molexp-sweep-"))
-    own: dict[str, Any] = {"creationflags": 0x00000208} if sys.platform == "win32" else {"start_new_session": True}
-    for number in range(jobs):
-        if not (share := paths[number::jobs]):
-            continue
-        command = [
-            sys.executable,
-            "-m",
-            "molexp_cli",
-            "-w",
-            url,
-            "execute",
-            *share,
-            "--script",
-            str(script),
-            "--skip-done",
-        ]
-        with (folder / f"{number}.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=script.parent, **own
-            )
-        threading.Thread(target=process.wait, daemon=True).start()  # or it stays a zombie while this server lives
-    return folder

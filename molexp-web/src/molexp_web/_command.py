@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,12 @@ def ui(
         bool,
         typer.Option("--allow-changes", help="Let whoever has the token tag, note, archive, delete and cancel runs."),
     ] = False,
+    script: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--script", metavar="FILE", help="With --allow-changes: let runs be executed by this script. Repeatable."
+        ),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     export: Annotated[
         str | None,
@@ -45,7 +52,8 @@ def ui(
     It prints an address with a token. Only who has the token gets an answer; a browser keeps it in a cookie. MOLEXP_UI_TOKEN
     sets the token, of at least 16 characters; otherwise each start has a new one.
 
-    Pages and API read the record, and change nothing unless you add --allow-changes.
+    Pages and API read the record, and change nothing unless you add --allow-changes. With --script, programs may have runs executed
+    again by the workflow that the script binds; no other script is imported.
 
     With --export, it serves nothing. It writes a copy that needs no server: open its index.html, or let any web server or bucket show
     it. Export to the same place again, and it writes what is new; pages that are open read that by themselves.
@@ -67,13 +75,25 @@ def ui(
     token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
     if len(token) < _SHORTEST:
         raise typer.BadParameter(f"{TOKEN} has fewer than {_SHORTEST} characters: others can guess it.", ctx=ctx)
+    scripts = _scripts(ctx, allow_changes, script or [])
     from molexp_web._server.application import application, named
     from molexp_web._server.serving import hosts_of, serve
 
     opened = named([me.locate_workspace(url, read_only=not allow_changes) for url in given])
     hosts = [*hosts_of(host), *(allow_host or ())]
-    app = application(opened, token=token, changes=allow_changes, prefix=prefix, hosts=hosts)
+    app = application(opened, token=token, changes=allow_changes, prefix=prefix, hosts=hosts, scripts=scripts)
     serve(app, host, port, token=token, prefix=prefix, show=show, told=lambda line: typer.echo(line, err=True))
+
+
+def _scripts(ctx: typer.Context, changes: bool, scripts: list[Path]) -> list[Path]:
+    if scripts and not changes:
+        raise typer.BadParameter("--script needs --allow-changes.", ctx=ctx)
+    for script in scripts:
+        if not script.is_file():
+            raise typer.BadParameter(f"There is no script {str(script)!r}.", ctx=ctx)
+    if len({script.name for script in scripts}) < len(scripts):
+        raise typer.BadParameter("Two scripts have the same name, by which requests choose one.", ctx=ctx)
+    return scripts
 
 
 def _export(workspace: me.Workspace, place: str, details: int) -> None:

@@ -1,17 +1,20 @@
-"""Change runs as commands do: tags, notes, archive, delete, restore, cancel."""
+"""Change runs as commands do: tags, notes, archive, delete, restore, cancel; and execute them again."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 import molexp as me
+from molexp_cli.background import execute_in_background
 from molexp_web._api.declaring import Asked
 from molexp_web._server.failing import facts
 
@@ -22,12 +25,20 @@ BODY: Mapping[str, Any] = {
     "type": "object",
     "required": ["action", "runs"],
     "properties": {
-        "action": {"type": "string", "enum": ["annotate", "archive", "unarchive", "delete", "restore", "cancel"]},
+        "action": {
+            "type": "string",
+            "enum": ["annotate", "archive", "unarchive", "delete", "restore", "cancel", "execute"],
+        },
         "runs": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MOST},
         "tags": {"type": "array", "items": {"type": "string"}, "description": "Tags to add, with annotate."},
         "untag": {"type": "array", "items": {"type": "string"}, "description": "Tags to take away, with annotate."},
         "note": {"type": "string", "description": "A note to add, with annotate."},
         "reason": {"type": "string", "description": "Recorded with cancel."},
+        "script": {
+            "type": "string",
+            "description": "With execute: a script that --script names; it binds the workflow.",
+        },
+        "rerun": {"type": "boolean", "description": "With execute: execute runs that succeeded, too."},
         "back": {"type": "string", "description": "Of a form: the path of the page that is shown afterwards."},
     },
 }
@@ -75,6 +86,26 @@ def make(workspace: me.Workspace, wanted: Mapping[str, Any]) -> list[dict[str, A
     return [{"path": one.path, "error": facts(one.error) if one.error is not None else None} for one in done]
 
 
+def start(workspace: me.Workspace, wanted: Mapping[str, Any], scripts: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """Execute runs again, in a process that goes on by itself, and say where it writes what it prints.
+
+    Raises:
+        ValueError: the body cannot be understood; nothing is started then.
+        HTTPException: the script may not be imported.
+        NotFoundError: one of the runs is not there; nothing is started then.
+    """
+    name, paths = _text(wanted, "script"), _texts(wanted, "runs")
+    if name not in scripts:
+        named = ", ".join(scripts) or "none"
+        raise HTTPException(403, f"The script {name!r} may not be imported; `molexp ui --script` named {named}.")
+    if not 1 <= len(paths) <= MOST:
+        raise ValueError(f"Name 1 to {MOST} runs in `runs`, not {len(paths)}.")
+    found = [workspace.run(path).path for path in paths]
+    rerun = wanted.get("rerun") in (True, "1", "true", "on")
+    folder = execute_in_background(workspace.url, scripts[name], found, rerun=rerun)
+    return [{"path": path, "error": None, "log": str(folder / "0.log")} for path in found]
+
+
 def body_of(request: Request, data: bytes) -> dict[str, Any]:
     """Return the body of a request, JSON or a form.
 
@@ -97,7 +128,10 @@ def body_of(request: Request, data: bytes) -> dict[str, Any]:
 def changes(asked: Asked) -> Response:
     """Change runs; answer with the outcome as JSON, and to a form with the page that it names, if all went well."""
     wanted = body_of(asked.request, asked.body)
-    done = make(asked.workspace, wanted)
+    if wanted.get("action") == "execute":
+        done = start(asked.workspace, wanted, asked.request.app.state.scripts)
+    else:
+        done = make(asked.workspace, wanted)
     back = wanted.get("back")
     failed = [one for one in done if one["error"]]
     if isinstance(back, str) and _BACK.fullmatch(back) and not failed:

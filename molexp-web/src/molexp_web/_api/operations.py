@@ -166,7 +166,7 @@ CHANGING = (
     Operation(
         f"{WORKSPACE}/changes",
         changing.changes,
-        "Tag, note, archive, delete, restore or cancel runs. Only with --allow-changes.",
+        "Tag, note, archive, delete, restore, cancel or execute runs. Only with --allow-changes.",
         returns="For each run its path, and the error or null. The status is 207 if there is an error.",
         method="POST",
         body=changing.BODY,

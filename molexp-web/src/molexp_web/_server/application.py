@@ -37,6 +37,7 @@ def application(
     changes: bool = False,
     prefix: str = "",
     hosts: Iterable[str] = LOCAL,
+    scripts: Iterable[Path] = (),
 ) -> Starlette:
     """Return an ASGI application with all pages and the HTTP API.
 
@@ -46,6 +47,7 @@ def application(
         changes: allow requests that change the record. They need the token.
         prefix: the path below which a proxy serves the application, such as ``/lab``.
         hosts: names that a request's ``Host`` may have. Others are refused: a foreign name that leads here is an attack.
+        scripts: if changes are allowed, runs may be executed by the workflows that these Python files bind.
 
     Raises:
         ValueError: there is no workspace, or changes are allowed to everybody.
@@ -67,6 +69,7 @@ def application(
     )
     app.router.redirect_slashes = False  # it would name the host and scheme that a proxy asks for
     app.state.workspaces, app.state.changes, app.state.token = dict(workspaces), changes, token
+    app.state.scripts = {script.name: script.resolve() for script in scripts} if changes else {}
     app.state.curves = KnownCurves()
     app.state.started = secrets.token_hex(4)  # another version may answer differently: no ETag outlives this one
     return app
