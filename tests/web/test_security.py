@@ -98,6 +98,15 @@ def test_an_unchanged_page_is_not_sent_again(client):
     assert (again.status_code, again.content) == (304, b"")
 
 
+def test_scripts_and_styles_are_compressed_and_sent_once(client):
+    asking = client()
+    first = asking.get("/static/vendor/uPlot-1.6.32.iife.min.js")
+    assert first.headers["content-encoding"] == "gzip"
+    assert first.text.startswith("/*! https://github.com/leeoniya/uPlot")
+    again = asking.get("/static/vendor/uPlot-1.6.32.iife.min.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 def test_changes_for_everybody_are_refused(client):
     with pytest.raises(ValueError, match="token"):
         client(changes=True)

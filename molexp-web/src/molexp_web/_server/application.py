@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import molexp as me
 from molexp_web._api.curves import KnownCurves
@@ -94,8 +97,23 @@ def _routes() -> Iterable[BaseRoute]:
             module: Any = import_module(f"molexp_web.{package}.{name}")
             yield from module.ROUTES
     yield Route("/w/{workspace}", _with_slash)
-    yield Mount("/static", StaticFiles(directory=STATIC), name="static")
+    yield Mount("/static", _small(StaticFiles(directory=STATIC)), name="static")
 
 
 def _with_slash(request: Request) -> Response:
     return RedirectResponse(url_for(request, "overview", workspace=request.path_params["workspace"]), 308)
+
+
+def _small(app: ASGIApp) -> ASGIApp:
+    """Compress files, and have browsers ask whether they are current: after an upgrade they are others."""
+
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["cache-control"] = "no-cache"
+            await send(message)
+
+        await compressed(scope, receive, sending)
+
+    compressed = GZipMiddleware(app, minimum_size=1000, compresslevel=5)
+    return asked
