@@ -9,6 +9,7 @@ import pytest
 
 import molexp as me
 from tests.internals import tune
+from tests.pairwise import pairwise
 from tests.record.compacting import compact, rows
 
 RUN = "projects/p/experiments/e/runs"
@@ -53,10 +54,13 @@ def ids(ws):
     return [row.id for row in ws.catalog.runs()]
 
 
-@pytest.mark.parametrize("way", ["sync", "by hand"])
-@pytest.mark.parametrize("compactions", ["before gc", "after gc", "before and after", "after all", "none"])
-@pytest.mark.parametrize("segment", ["lines", "full"])
-@pytest.mark.parametrize("tagged", [False, True], ids=["", "with a tag that the copy lacks"])
+WAYS = ("sync", "by hand")
+COMPACTIONS = ("before gc", "after gc", "before and after", "after all", "none")
+SEGMENTS = ("lines", "full")
+TAGS = ("", "with a tag that the copy lacks")
+
+
+@pytest.mark.parametrize(("way", "compactions", "segment", "tagged"), pairwise(WAYS, COMPACTIONS, SEGMENTS, TAGS))
 def test_a_run_that_was_freed_and_comes_back_is_in_every_catalog(
     lab, readers, tmp_path, monkeypatch, way, compactions, segment, tagged
 ):
