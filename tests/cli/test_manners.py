@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from molexp_cli._main import app
 from tests.cli.helpers import PROGRAM, program
 
 
+@functools.cache
 def commands():
     import typer
 

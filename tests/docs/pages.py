@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from types import CodeType
 
 import attrs
 
+from tests import warm
+
 BLOCK = re.compile(
     r"(?:<!--\s*no-run:(?P<reason>.*?)-->\s*\n)?"
     r"^(?P<indent> *)```(?P<language>\w+)[^\n]*\n(?P<code>.*?)^(?P=indent)```\s*$",
@@ -28,6 +31,9 @@ BLOCK = re.compile(
 )
 FILE = re.compile(r"# ([\w-]+\.\w+)\n")
 COMMAND = re.compile(r"^\$ (?P<command>.*)\n(?P<output>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+
+PLAIN = re.compile(r"""(?:molexp|python)(?: +(?:'[^']*'|"[^"$`\\!]*"|[\w./=@:,+-]+))* *""")
+"""A command in which there is nothing for a shell to do but to split it into words."""
 
 
 @attrs.frozen
@@ -89,19 +95,22 @@ def typed(command: str) -> str:
     Raises:
         AssertionError: it failed.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        command,
-        shell=True,
+    programs = Path(sys.executable).parent
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    words = ["/bin/sh", "-c", command]
+    if PLAIN.fullmatch(command):
+        program, *given = shlex.split(command)
+        words = [str(programs / program), *given]
+    done = warm.run(
+        words,
         text=True,
-        check=False,
         timeout=100,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PATH": path},
     )
     assert done.returncode == 0, f"$ {command}\n{done.stdout}"
-    return done.stdout
+    return str(done.stdout)
 
 
 def matches(expected: str, printed: str) -> bool:
