@@ -136,6 +136,7 @@ class Source:
         self.lines = lines
         self.virtual = virtual  # no file: a cell of a notebook, an example of a doctest
         self._units: dict[int, dict[tuple[str, int], list[Unit]]] = {}
+        self._reached: dict[tuple[int, str], tuple[ast.AST, list[str]]] = {}
         self.tree = self._quietly(lambda: ast.parse("".join(lines), name))
 
     def _quietly(self, parse: Callable[[], Any]) -> Any:
@@ -167,6 +168,12 @@ class Source:
         Raises:
             UnknownSourceError: it reaches what it does not name.
         """
+        key = id(node), package
+        if key not in self._reached:
+            self._reached[key] = node, self._reaches(node, package)  # beside the node, so that no other one has its id
+        return self._reached[key][1]
+
+    def _reaches(self, node: ast.AST, package: str) -> list[str]:
         found = []
         node = bare_copy(node) if isinstance(node, Defined) else node
         for item in ast.walk(node):
