@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.web.conftest import make_lab
+
 TOKEN = "a long random text that nobody guesses"
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Return a workspace in which nothing is changed here."""
+    return make_lab(tmp_path_factory.mktemp("shared") / "lab")
 
 
 @pytest.fixture
