@@ -1,0 +1,109 @@
+"""The pages of `molexp ui` as people see them: in Debian's Chromium, wide and narrow, light and dark, by the keyboard alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+
+import molexp as me
+from tests import warm
+from tests.web import labs
+from tests.web.browsing import CHROMIUM, PATIENCE, WHY, chromium, served, visiting
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
+
+EACH = "solvation/relax"
+RELAX = "/w/lab/runs/solvation/relax"
+PAGES = {
+    "/w/lab/": "Solvation",
+    "/w/lab/runs": "r5",
+    "/w/lab/runs?q=params.charge == 1&sort=-results.energy": "r57",
+    "/w/lab/runs?q=nonsense ===": "nonsense",
+    f"{RELAX}/r1": "methanol",
+    f"{RELAX}/r5": "SCF did not converge",
+    f"/w/lab/compare?run={EACH}/r0&run={EACH}/r1&run={EACH}/r2": "solvent",
+    "/w/lab/assets?q=name == 'density.png'": "density.png",
+    f"/w/lab/assets/{quote(f'{EACH}/r0', safe='')}%231%3Aartifact%3Atable.csv%401": "table.csv",
+    f"/w/lab/lineage/{EACH}/r0": "r0",
+}
+"""Addresses, each with a text that stands there."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> me.Workspace:
+    return labs.ordinary(tmp_path_factory.mktemp("lab") / "lab")
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory) -> me.Workspace:
+    return labs.hostile(tmp_path_factory.mktemp("evil") / "evil")
+
+
+@pytest.fixture(scope="module")
+def address(lab, evil):
+    with served("-w", lab.url, "-w", evil.url) as printed:
+        yield printed
+
+
+@pytest.mark.parametrize("place", PAGES)
+def test_every_page_is_sound(browser, address, place):
+    with visiting(browser, address) as visitor:
+        visitor.check(place, statuses=(200, 304, 400), ready="main")
+        assert PAGES[place] in visitor.page.inner_text("main")
+
+
+def test_the_token_is_not_in_the_address_that_people_copy(browser, address):
+    with visiting(browser, address) as visitor:
+        assert "token" not in visitor.page.url
+        assert visitor.page.locator("a", has_text="lab").count() > 0
+
+
+PROGRAM = """
+import sys
+import molexp as me
+with me.Workspace(sys.argv[1]).Project("live").Experiment("e").Run({"n": 1}, id="goes-on").start() as ctx:
+    for step, line in enumerate(sys.stdin):
+        ctx.metrics.log(step=step, loss=float(line))
+        ctx.metrics.flush()
+        ctx.log("out").append(f"loss {line.strip()}")
+        print("logged", flush=True)
+"""
+
+
+def test_a_run_that_goes_on_elsewhere_is_seen_to_move(browser, address, lab):
+    with visiting(browser, address) as visitor:
+        visitor.go("/w/lab/runs?q=project == 'live'")
+        child = warm.Popen(
+            [sys.executable, "-c", PROGRAM, lab.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write("0.75\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "logged\n"
+        table = visitor.page.locator("main table")
+        table.get_by_text("running").first.wait_for(timeout=PATIENCE)
+        child.stdin.close()
+        assert child.wait(60) == 0
+        child.stdout.close()
+        table.get_by_text("succeeded").first.wait_for(timeout=PATIENCE)
+        assert visitor.told == []
+
+
+@pytest.mark.parametrize("place", ["/", "/w/evil/", "/w/evil/runs", "/w/evil/runs?q=" + labs.SCRIPT])
+def test_what_the_record_says_is_text(browser, address, place):
+    with visiting(browser, address) as visitor:
+        visitor.go(place, statuses=(200, 400))
+        visitor.page.wait_for_selector("main")
+        assert visitor.page.title() != "owned"
+        assert visitor.page.locator("img[src=x]").count() == 0
+        assert [one for one in visitor.told if "400" not in one] == []
