@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from starlette.requests import Request
 from molexp_web._pages.api_links import api_link
 from molexp_web._pages.previews import is_image
 from molexp_web._pages.record_words import cell, flat
-from molexp_web._pages.rendering import url_for
+from molexp_web._pages.rendering import number, url_for
 
 if TYPE_CHECKING:
     import molexp as me
@@ -46,6 +46,14 @@ def row_of(request: Request, asset: me.Asset) -> dict[str, Any]:
         **facts,
         "link": asset_link(request, asset.id),
         "image": bytes_link(request, asset.id) if is_image(asset) else "",
-        "words": ", ".join(f"{name} {value}" for name, value in islice(fields.items(), 4)),
+        "words": ", ".join(islice(_words(fields), 4)),
         "fields": fields,
     }
+
+
+def _words(fields: Mapping[str, Any]) -> Iterator[str]:
+    """Yield facts in words: of what is true or false only what is true, and nothing that another fact has in its name."""
+    for name, value in fields.items():
+        if "." not in name and value is not False:
+            said = name.replace("_", " ")
+            yield said if value is True else f"{said} {number(value)}"

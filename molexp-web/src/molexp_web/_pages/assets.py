@@ -25,8 +25,22 @@ _PAGE = 50  # rows
 _PAGES = 200
 _USERS = 50
 _COLUMNS = 6  # fields of a kind that are columns
-_KINDS = ("artifact", "checkpoint", "data", "log", "metrics", "error_trace")
-_SCIENCE = ("figure", "image", "structure", "trajectory", "table", "array", "tensors", "zarr")
+_KINDS = (
+    "artifact",
+    "checkpoint",
+    "data",
+    "log",
+    "metrics",
+    "error_trace",
+    "figure",
+    "image",
+    "structure",
+    "trajectory",
+    "table",
+    "array",
+    "tensors",
+    "zarr",
+)
 _SORTED = ("name", "kind", "size", "created_at")
 
 
@@ -47,6 +61,8 @@ def assets_page(request: Request) -> Response:
     for row in shown:
         row["run"] = run_link(request, row["producer"] or row["scope"] or "")
     columns = _columns(shown) if kind else []
+    seen = (row["kind"] for row in shown)  # to ask which kinds there are would be slow
+    every = dict.fromkeys(filter(None, (*_KINDS, kind, *seen)))
     address = request.url.path
     kept = {"q": query, "kind": kind, "sort": sort}
     return render(
@@ -57,7 +73,7 @@ def assets_page(request: Request) -> Response:
         query=query,
         kind=kind,
         sort=sort,
-        kinds=[(one, with_query(address, q=query, kind=one)) for one in _present(workspace)],
+        kinds=[(one, with_query(address, q=query, kind=one)) for one in every],
         every_kind=with_query(address, q=query),
         sorts={name: _sorted(address, kept, name) for name in (*_SORTED, *columns)},
         page=number,
@@ -81,11 +97,6 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for row in rows for name in row["fields"])
     counts = {name: sum(1 for row in rows if name in row["fields"]) for name in names}
     return sorted(names, key=lambda name: -counts[name])[:_COLUMNS]
-
-
-def _present(workspace: me.Workspace) -> list[str]:
-    """Return the kinds that the workspace has, among those that come with MolExp."""
-    return [kind for kind in (*_KINDS, *_SCIENCE) if len(workspace.catalog.assets(kind=kind, limit=1))]
 
 
 def asset_page(request: Request) -> Response:

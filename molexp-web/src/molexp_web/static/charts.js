@@ -132,7 +132,7 @@ class Chart {
         label: of.run,
         stroke: colour(of.place) + (faint ? "55" : ""),
         width: faint ? 1 : 1.6,
-        points: { show: of.steps.length < 40 && some.length < 5, size: 4 },
+        points: { show: !faint && of.steps.length < 40 && some.length < 5, size: 4 },
         spanGaps: false,
       }))],
       hooks: { setCursor: [(plot) => this.tell(plot, drawn, how)] },
@@ -258,11 +258,11 @@ class Board {
       return;
     }
     const again = async () => {
-      if (!document.querySelector("#head [hx-trigger]")) return; // it has ended
-      if (!document.hidden) await this.load().catch(() => undefined);
-      setTimeout(again, LIVE);
+      const goesOn = document.querySelector("#head [hx-trigger]");
+      if (!document.hidden || !goesOn) await this.load().catch(() => undefined); // once more when it has ended
+      if (goesOn) setTimeout(again, LIVE);
     };
-    setTimeout(again, LIVE);
+    if (document.querySelector("#head [hx-trigger]")) setTimeout(again, LIVE);
   }
 }
 
