@@ -189,3 +189,13 @@ def test_a_run_to_begin_after_has_to_be_there(ws, runs):
     for sort in (None, "-results.loss", "results.loss"):
         with pytest.raises(me.NotFoundError, match="nowhere"):
             ws.catalog.runs(sort=sort, after="metals/cu/nowhere")
+
+
+def test_runs_are_counted_by_the_day_of_their_creation(ws, runs):
+    days: dict[str, dict[str, int]] = {}
+    for row in ws.catalog.runs("params.n > 3"):
+        of_day = days.setdefault(row.created_at[:10], {})
+        of_day[str(row.status)] = of_day.get(str(row.status), 0) + 1
+    assert ws.catalog.run_pages("params.n > 3").days == days
+    assert ws.catalog.run_pages('created_at < "2000-01-01"').days == {}
+    assert ws.catalog.run_pages("params.n == params.n").days is None

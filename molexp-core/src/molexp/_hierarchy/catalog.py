@@ -163,12 +163,12 @@ class Catalog:
         pager = Pager(self._session.index, question, self._asking, self._there)
         rows, is_empty = self._pages(pager), pager.is_empty
         if not pager.sorts:
-            whole = self._ask(question)
-            rows, is_empty = in_pages(whole), not whole
+            rows, is_empty = in_pages(whole := self._ask(question)), not whole
         if question.sort is not None and not is_empty:
             refuse_unknown(self._session.index, question.sort)
         left_out, hidden = self._beside(question)
-        return Pages((self._run_rows(page, left_out, hidden) for page in rows), pager.statuses, left_out, hidden)
+        pages = (self._run_rows(page, left_out, hidden) for page in rows)
+        return Pages(pages, pager.statuses, left_out, hidden, pager.days)
 
     @from_a_sound_index
     def short_ids(self, rows: Iterable[RunRow | Run]) -> dict[str, str]:

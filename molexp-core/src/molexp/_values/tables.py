@@ -212,11 +212,13 @@ class Pages(Iterator[Rows[R]], Generic[R]):
         statuses: Callable[[], Mapping[str, int] | None],
         unreadable: Mapping[str, str],
         archived: int,
+        days: Callable[[], Mapping[str, Mapping[str, int]] | None] = lambda: None,
     ) -> None:
         self.unreadable: Mapping[str, str] = unreadable
         self.archived: int = archived
         self._pages = iter(pages)
         self._statuses = statuses
+        self._days = days
 
     @property
     def statuses(self) -> Mapping[str, int] | None:
@@ -228,6 +230,11 @@ class Pages(Iterator[Rows[R]], Generic[R]):
         """The number of rows on all pages, as of now; None if only reading them all tells."""
         found = self.statuses
         return None if found is None else sum(found.values())
+
+    @property
+    def days(self) -> Mapping[str, Mapping[str, int]] | None:
+        """The number of rows on all pages by the day of their creation in UTC, such as ``2026-01-31``, and by their status, as `statuses`."""
+        return self._days()
 
     def __next__(self) -> Rows[R]:
         return next(self._pages)

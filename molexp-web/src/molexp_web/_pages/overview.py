@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 import molexp as me
-from molexp_web._pages.rendering import render, url_for, workspace_of
+from molexp_web._pages.rendering import render, url_for, with_query, workspace_of
+from molexp_web._pages.runs import known_of
+from molexp_web._table.listing import MANY
+from molexp_web._table.summary import activity_of, experiments_of, summary_of
 
 
 def first(request: Request) -> Response:
@@ -19,8 +26,41 @@ def first(request: Request) -> Response:
 
 
 def overview(request: Request) -> Response:
-    """Show what is in a workspace."""
-    return render(request, "overview.html", found=me.describe_workspace(workspace_of(request)))
+    """Show what runs, what failed, what is new, and what there is in a workspace."""
+    workspace, part = workspace_of(request), request.query_params.get("part", "")
+    base, runs = (url_for(request, route, workspace=request.path_params["workspace"]) for route in ("overview", "runs"))
+    if part == "later":
+        return render(request, "overview_later.html", runs=runs, **_later(workspace))
+    version = workspace.catalog.version()
+    if part and request.query_params.get("version") == version:
+        return Response(status_code=204)
+    summary = summary_of(workspace, known_of(request))
+    context: dict[str, Any] = {
+        "summary": summary,
+        "total": sum(summary.counts.values()),
+        "version": version,
+        "runs": runs,
+        "run_address": lambda path: f"{runs}/{quote(path)}",
+        "live": with_query(base, part="live"),
+        "later": with_query(base, part="later"),
+    }
+    if part:
+        return render(request, "overview_live.html", **context)
+    is_large = context["total"] > MANY  # the page does not wait for counts of the whole index
+    return render(
+        request,
+        "overview.html",
+        place=workspace.url,
+        at_once=not is_large,
+        **context,
+        **({} if is_large else _later(workspace)),
+    )
+
+
+def _later(workspace: me.Workspace) -> Mapping[str, Any]:
+    experiments, left_out = experiments_of(workspace)
+    days = activity_of(workspace)
+    return {"experiments": experiments, "left_out": left_out, "days": days, "recent": sum(day.runs for day in days)}
 
 
 ROUTES = [

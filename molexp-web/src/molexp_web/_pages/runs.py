@@ -90,12 +90,6 @@ def known_of(request: Request) -> dict[Any, Any]:
     return state.known  # type: ignore[no-any-return]  # the state is anything
 
 
-def run_address(request: Request, path: str) -> str:
-    """Return the address of a run."""
-    base = url_for(request, "runs", workspace=_name(request))
-    return f"{base}/{'/'.join(quote(part, safe='') for part in path.split('/'))}"
-
-
 def _name(request: Request) -> str:
     return str(request.path_params["workspace"])
 
@@ -136,7 +130,7 @@ def _common(request: Request, asked: Asked) -> Mapping[str, Any]:
         "base": base,
         "to": to,
         "sorted_by": sorted_by,
-        "run_address": lambda path: run_address(request, path),
+        "run_address": lambda path: f"{base}/{quote(path)}",
         "compare": url_for(request, "compare", workspace=_name(request)) if _has(request, "compare") else "",
         "with_status": lambda status: to(query=_with_status(asked.query, status)),
         "without": lambda place: to(query=without(asked.query, place)),
@@ -193,4 +187,4 @@ ROUTES: list[Route] = [
     Route("/w/{workspace}/views", save, name="save_view", methods=["POST"]),
 ]
 
-__all__ = ["ROUTES", "counts_of", "known_of", "run_address"]
+__all__ = ["ROUTES", "counts_of", "known_of"]

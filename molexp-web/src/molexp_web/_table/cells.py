@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -54,8 +55,21 @@ class Cell(NamedTuple):
 NONE = Cell("", kind="none")
 
 
-def read(row: me.RunRow, column: str) -> Any:
+class Seen:
+    """A run whose columns are read: what takes time is unpacked once."""
+
+    def __init__(self, row: me.RunRow) -> None:
+        self.row = row
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """The summary of its metrics."""
+        return self.row.metrics
+
+
+def read(seen: Seen, column: str) -> Any:
     """Return what a run has in a column; None if it has nothing there."""
+    row = seen.row
     root, _, rest = column.partition(".")
     match root:
         case "params" | "parameters":
@@ -63,7 +77,7 @@ def read(row: me.RunRow, column: str) -> Any:
         case "results" | "config":
             return reach(getattr(row, root), rest)
         case "metrics":
-            return _metric(row.metrics, rest)
+            return _metric(seen.metrics, rest)
         case "experiment":
             return f"{row.project}/{row.experiment}"
         case "seconds":
@@ -105,11 +119,11 @@ def seconds(row: me.RunRow) -> float | None:
     return (ended - began).total_seconds() if began and ended else None
 
 
-def names_of(row: me.RunRow) -> Iterator[str]:
+def names_of(seen: Seen) -> Iterator[str]:
     """Yield the columns of the values that a run has: the first of its parameters, its results and its metrics."""
-    for root, values in (("params", row.params), ("results", row.results)):
+    for root, values in (("params", seen.row.params), ("results", seen.row.results)):
         yield from islice(_leaves(f"{root}.", values), MOST)
-    yield from (f"metrics.{name}" for name in islice(row.metrics, MOST))
+    yield from (f"metrics.{name}" for name in islice(seen.metrics, MOST))
 
 
 def _leaves(prefix: str, values: Mapping[str, Any]) -> Iterator[str]:

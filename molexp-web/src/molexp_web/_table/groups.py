@@ -64,11 +64,11 @@ def groups_of(workspace: me.Workspace, asked: Asked) -> Groups:
         rows = workspace.catalog.runs(asked.query or None, archived=asked.archived, sort=asked.sort, limit=MOST + 1)
     except (me.QueryError, ValueError) as error:
         return Groups(problem=problem_of(error))
-    read = rows[:MOST]
+    read = [*map(cells.Seen, rows[:MOST])]
     names = dict.fromkeys(name for row in read[:40] for name in cells.names_of(row))
     chosen = asked.columns or default_columns(read[:40], names)
     numbers = [name for name in chosen if name not in (asked.group, "created_at") and _is_number(read, name)][:_MEANS]
-    members = dict[str, list[me.RunRow]]()
+    members = dict[str, list[cells.Seen]]()
     values = dict[str, Any]()
     for row in read:
         value = cells.read(row, asked.group)
@@ -80,13 +80,13 @@ def groups_of(workspace: me.Workspace, asked: Asked) -> Groups:
     return Groups(groups, heads, len(read), len(rows) > MOST, max(0, len(ordered) - _SHOWN))
 
 
-def _is_number(rows: Sequence[me.RunRow], name: str) -> bool:
+def _is_number(rows: Sequence[cells.Seen], name: str) -> bool:
     found = [value for row in rows[:40] if (value := cells.read(row, name)) is not None]
     return bool(found) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in found)
 
 
-def _group(asked: Asked, value: Any, rows: Sequence[me.RunRow], numbers: Sequence[str]) -> Group:
-    statuses = Counter(str(row.status) for row in rows)
+def _group(asked: Asked, value: Any, rows: Sequence[cells.Seen], numbers: Sequence[str]) -> Group:
+    statuses = Counter(str(one.row.status) for one in rows)
     means = []
     for name in numbers:
         found = [

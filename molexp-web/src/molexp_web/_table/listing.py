@@ -111,20 +111,19 @@ def listing_of(workspace: me.Workspace, asked: Asked, known: dict[Any, Any], *, 
     except (me.QueryError, ValueError) as error:
         return Listing(filters=filters, problem=problem_of(error))
     version = catalog.version()
-    sample = _sample(catalog, asked, known, (workspace.url, version))
-    shown = rows[: asked.size]
-    names = [*dict.fromkeys(name for row in sample for name in cells.names_of(row))]
-    chosen = asked.columns or tuple(default_columns(sample, names, asked.sort))
-    columns = [cells.column_of([cells.read(row, name) for row in shown], name) for name in chosen]
+    names, usual = _usual(catalog, asked, known, (workspace.url, version))
+    shown = [*map(cells.Seen, rows[: asked.size])]
+    chosen = asked.columns or with_order(usual, asked.sort)
+    columns = [cells.column_of([cells.read(one, name) for one in shown], name) for name in chosen]
     numbers = [
         any(cell.kind == "number" for cell in one) and all(cell.kind in ("number", "none") for cell in one)
         for one in columns
     ]
     unknown = catalog.unknown_fields(asked.query) if asked.query and not rows else {}
     return Listing(
-        [Line(row, short(row), [one[place] for one in columns]) for place, row in enumerate(shown)],
+        [Line(one.row, short(one.row), [column[place] for column in columns]) for place, one in enumerate(shown)],
         [*headings(chosen, numbers, asked.sort)],
-        shown[-1].path if len(rows) > asked.size else "",
+        shown[-1].row.path if len(rows) > asked.size else "",
         filters,
         status_of(filters),
         counts_of(workspace, asked, known, version, surely=counted),
@@ -143,12 +142,19 @@ def _page(catalog: me.Catalog, asked: Asked, after: str | None) -> me.Rows[me.Ru
     )
 
 
-def _sample(catalog: me.Catalog, asked: Asked, known: dict[Any, Any], state: tuple[str, str]) -> Sequence[me.RunRow]:
-    """Return the newest of the runs that match: they decide on the columns, so that these stay from page to page."""
-    key = ("sample", *state, asked.query, asked.archived)
+def _usual(
+    catalog: me.Catalog, asked: Asked, known: dict[Any, Any], state: tuple[str, str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the columns that can be chosen, and those that are shown if nobody does.
+
+    The newest of the runs that match decide on them, so that they stay from page to page.
+    """
+    key = ("columns", *state, asked.query, asked.archived)
     if key not in known:
-        found = catalog.runs(asked.query or None, archived=asked.archived, sort="-created_at", limit=SAMPLE)
-        _keep(known, key, found)
+        rows = catalog.runs(asked.query or None, archived=asked.archived, sort="-created_at", limit=SAMPLE)
+        seen = [*map(cells.Seen, rows)]
+        names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
+        _keep(known, key, (names, default_columns(seen, names)))
     return known[key]  # type: ignore[no-any-return]  # as it was put there
 
 
@@ -205,10 +211,10 @@ def short(row: me.RunRow) -> str:
     return name[:12] if len(name) >= 32 and all(one in "0123456789abcdef" for one in name) else name
 
 
-def default_columns(rows: Sequence[me.RunRow], names: Iterable[str], sort: str = "") -> list[str]:
+def default_columns(rows: Sequence[cells.Seen], names: Iterable[str]) -> list[str]:
     """Return the columns that say most about some runs: those that vary, numbers first; then what came of them."""
     columns = ["status"]
-    if len({(row.project, row.experiment) for row in rows}) > 1:
+    if len({cells.read(row, "experiment") for row in rows}) > 1:
         columns.append("experiment")
     found: dict[str, list[tuple[int, str]]] = {root: [] for root in _MOST}
     for name in names:
@@ -220,10 +226,15 @@ def default_columns(rows: Sequence[me.RunRow], names: Iterable[str], sort: str =
     for root, most in _MOST.items():
         columns += [name for _, name in sorted(found[root], key=lambda one: one[0])[:most]]
     columns += [name for name in ("cause", "tags") if any(cells.read(row, name) for row in rows)]
-    by = sort.removeprefix("-")
-    if by and by not in (*columns, "created_at", "seconds", "id", "path"):
-        columns.append(by)
     return [*columns, "seconds", "created_at"]
+
+
+def with_order(columns: Sequence[str], sort: str) -> list[str]:
+    """Return columns with that by which runs are sorted among them."""
+    by = sort.removeprefix("-")
+    if by in (*columns, "id", "path"):
+        return [*columns]
+    return [*columns[:-2], by, *columns[-2:]]
 
 
 def _weight(values: Iterable[Any]) -> int:

@@ -71,6 +71,16 @@ async function count() {
   if (fresh && live() === now) swap(fresh);
 }
 
+async function later() {
+  for (const part of document.querySelectorAll("[data-later]")) {
+    const response = await fetch(part.dataset.later).catch(() => null);
+    if (!response?.ok) continue;
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    part.replaceWith(...[...page.body.childNodes].map((node) => document.adoptNode(node)));
+    renew();
+  }
+}
+
 // ---- names of columns, found as they are typed
 
 function offer(input, names) {
@@ -163,5 +173,6 @@ document.addEventListener("submit", (event) => {
 for (const box of document.querySelectorAll('input[name="run"]:checked')) chosen.add(box.value);
 mark();
 count();
+later();
 setInterval(refresh, PERIOD);
 document.addEventListener("visibilitychange", refresh);

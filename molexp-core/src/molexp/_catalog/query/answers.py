@@ -16,7 +16,7 @@ from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.query.seeking import following, position_of, statements
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
-from molexp._catalog.query.standing import as_of_now, status_of
+from molexp._catalog.query.standing import as_of_now
 from molexp._query.evaluation import ABSENT, matches, reach
 from molexp._query.expressions import Expression, Field, Joined, fields_of
 from molexp._query.fields import leaf
@@ -237,15 +237,6 @@ class Asking:
         """Return what the row of a number has in a field, as a cell."""
         ((path, data),) = self.page([number], _ALL)
         return None if field is None else cell(self._look_up({"path": path, **decode(data, path)}, field))
-
-    def statuses(self, question: Question) -> dict[str, int] | None:
-        """Return how many rows of each status there are; None if only reading them all tells."""
-        with self._index.reading():
-            plan = self.plan(question)
-            # A run in thousands is not shown: to read all of them costs a tenth of looking each up in the order of an index.
-            tables = "entities e NOT INDEXED WHERE e.shown = 1"
-            sql = f"SELECT {status_of(self._index)}, count(*) FROM {tables}{plan.where} GROUP BY 1"  # noqa: S608 - compiled
-            return None if plan.checks else dict(self._index.select(sql, plan.bound))
 
     def count(self, question: Question) -> int:
         """Return how many rows there are, by the state that the index is in."""

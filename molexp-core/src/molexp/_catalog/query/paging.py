@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Asking, Plan, Question, Row
+from molexp._catalog.query.counting import count_days, count_statuses
 
 _AT_ONCE = 500  # rows of a page
 _TRIES = 5
@@ -60,7 +61,11 @@ class Pager:
 
     def statuses(self) -> dict[str, int] | None:
         """Return how many rows of each status there are; None if only reading them all tells."""
-        return self._asking.statuses(self._question)
+        return count_statuses(self._index, self._asking, self._question)
+
+    def days(self) -> dict[str, dict[str, int]] | None:
+        """Return how many rows of each status were created on each day; None if only reading them all tells."""
+        return count_days(self._index, self._asking, self._question)
 
     def page(self) -> list[Row]:
         """Return the next rows; none at the end."""
