@@ -46,8 +46,15 @@ me.entry(ws)
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Path:
-    """A folder with a workspace whose every name and value has them, as far as a file system allows."""
+def stranger(pattern: Path, tmp_path: Path) -> Path:
+    """A folder of its own for each test, with a workspace whose every name and value has them."""
+    return shutil.copytree(pattern, tmp_path / "there")
+
+
+@pytest.fixture(scope="module")
+def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that tests get copies of, as evil as a file system allows."""
+    tmp_path = tmp_path_factory.mktemp("stranger")
     folder = tmp_path / "there"
     ws = me.Workspace(str(folder / "lab"), name="evil")
     project = ws.Project("evil project", id="p")
