@@ -65,6 +65,7 @@ def test_of_many_runs_what_reads_the_whole_index_comes_later(asking, monkeypatch
     assert later
     assert 'id="experiments"' not in page
     assert "metals/cu" in section(asking.get(unescape(later[1])).text, "experiments")
+    assert "metals/cu" in section(asking.get("/w/lab/?all=1").text, "experiments"), "where there are no scripts"
 
 
 def test_an_empty_workspace_says_what_to_do():

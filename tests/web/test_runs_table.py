@@ -252,6 +252,16 @@ def test_a_view_is_saved_for_everybody_and_only_where_changes_are_allowed(lab, c
 # --------------------------------------------------------------------------------------------------- what it costs, and junk
 
 
+def test_of_many_runs_those_that_match_are_counted_after_the_page(table, monkeypatch):
+    monkeypatch.setattr("molexp_web._table.listing.MANY", 3)
+    assert "of 7 runs" in table()
+    page = table(q="params.a > 3.6")
+    assert "data-uncounted" in page
+    assert "1–4 of <span data-total>many" in page
+    assert "1–4 of 4 runs" in table(q="params.a > 3.6", part="counted")
+    assert "1–4 of 4 runs" in table(q="params.a > 3.6"), "the count is known from then on"
+
+
 def test_what_is_shown_is_refreshed_for_next_to_nothing_until_something_changes(lab, table):
     page = table(columns="params.a")
     live, version = (place_in(rf'data-{name}="([^"]*)"', page) for name in ("live", "version"))

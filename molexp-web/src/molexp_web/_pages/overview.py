@@ -43,10 +43,13 @@ def overview(request: Request) -> Response:
         "run_address": lambda path: f"{runs}/{quote(path)}",
         "live": with_query(base, part="live"),
         "later": with_query(base, part="later"),
+        "whole": with_query(base, all="1"),
     }
     if part:
         return render(request, "overview_live.html", **context)
-    is_large = context["total"] > MANY  # the page does not wait for counts of the whole index
+    is_large = (
+        context["total"] > MANY and "all" not in request.query_params
+    )  # the page does not wait for counts of the whole index
     return render(
         request,
         "overview.html",

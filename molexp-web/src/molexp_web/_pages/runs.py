@@ -36,7 +36,10 @@ def runs_page(request: Request) -> Response:
     if asked.group:
         context: dict[str, Any] = {"groups": groups_of(workspace, asked), "listing": None}
     else:
-        context = {"listing": listing_of(workspace, asked, known, counted=part == "counted"), "groups": None}
+        context = {
+            "listing": listing_of(workspace, asked, known, counted="counted" in (part, *request.query_params)),
+            "groups": None,
+        }
     context["version"] = workspace.catalog.version()
     if part:
         return render(request, "runs_live.html", **_common(request, asked), **context)

@@ -51,6 +51,7 @@ function swap(fresh) {
   if (scroll) scroll.scrollLeft = left;
   renew(live());
   mark();
+  count();
 }
 
 async function refresh() {
