@@ -56,9 +56,10 @@ def write_sweep(folder: Path) -> None:
 class Sweep:
     """A sweep, in the folder where it is."""
 
-    def __init__(self, folder: Path, runs: int) -> None:
+    def __init__(self, folder: Path, runs: int, url: str = "", environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.environment = {"RUNS": str(runs)}
+        self.url = url or str(folder / "lab")
+        self.environment = {"RUNS": str(runs), **(environment or {})}
 
     def start(self, *arguments: str) -> Any:
         """Start ``molexp`` with these arguments; those of the script come behind the first."""
@@ -80,5 +81,5 @@ class Sweep:
 
     def found(self) -> Mapping[int, tuple[str, str | None, int]]:
         """Return each run by its number: its status, cause, and number of attempts."""
-        runs = me.Workspace.load(self.folder / "lab").project("p").experiment("e").runs
+        runs = me.Workspace.load(self.url).project("p").experiment("e").runs
         return {run.parameters["x"]: (str(run.status), run.cause, len(run.execution_history)) for run in runs}

@@ -442,7 +442,7 @@ class Runs(Rows[Run]):
         ]  # all of them before the first is created
         from molexp._hierarchy.run_creation import Deriving
 
-        made = Deriving(self._experiment).sweep(points, times)
+        made = Deriving(self._experiment).all((point, replica) for point in points for replica in range(times))
         return Rows(map(self._experiment._run_of, made), _describe, RUN_COLUMNS)
 
 

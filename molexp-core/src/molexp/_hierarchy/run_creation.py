@@ -172,17 +172,14 @@ class Deriving:
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         return get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
 
-    def sweep(self, points: Iterable[Mapping[str, Any]], replicas: int) -> list[Made]:
-        """Get or create the run of every point and replica, in order: one look, one hint for all of them.
+    def all(self, asked: Iterable[tuple[Mapping[str, Any], int]]) -> list[Made]:
+        """Get or create the runs of all that is asked for, in order: one look, one hint and one flush for all of them.
 
         Args:
-            points: parameters, as plain values.
-            replicas: runs of each.
+            asked: parameters, as plain values, and replicas.
         """
         experiment, session = self._experiment, self._experiment._session
-        planned = [
-            (self._id_of(own, replica), own, replica) for own in map(dict, points) for replica in range(replicas)
-        ]
+        planned = [(self._id_of(own, replica), own, replica) for own, replica in ((dict(one), at) for one, at in asked)]
         there = set(member_ids(session.store, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Made] = {}

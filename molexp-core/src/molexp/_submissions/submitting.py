@@ -17,6 +17,7 @@ from molexp._submissions.reconciling import reconcile, settle
 from molexp._values.documents import encode_line
 from molexp._values.ids import new_run_id, new_token
 from molexp._values.times import utc_now
+from molexp._workflow.plans import create_runs
 from molexp.errors import QueueError, QueueUnavailableError
 
 if TYPE_CHECKING:
@@ -103,11 +104,8 @@ def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
 def _document(
     workspace: Workspace, drive: Drive, prepared: Preparation, submission: str, queue: Queue, batches: list[Batch]
 ) -> dict[str, Any]:
-    rows: list[list[Any]] = []
     with use_profiles(drive._profiles):
-        for planned in prepared.runs:
-            planned.run()
-            rows.append([planned.path, planned.attempts, planned.cancels])
+        create_runs(prepared.runs)
     first, tokens = 0, []
     for batch in batches:
         tokens.append([batch.token, first, batch.size])
@@ -134,7 +132,7 @@ def _document(
         "at_once": prepared.at_once,
         "resume": drive._planning._asked.resume,
         "batches": tokens,
-        "runs": rows,
+        "runs": [[planned.path, planned.attempts, planned.cancels] for planned in prepared.runs],
     }
 
 

@@ -22,7 +22,7 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.keys import run_key
 from molexp._workflow.options import RunOptions
 from molexp._workflow.planning import Asked, Planning
-from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary, create_runs
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.tasks import INLINE
@@ -149,8 +149,7 @@ class Drive:
         """
         with use_profiles(self._profiles):
             found = [one for one in self._planning.whole() if one.action not in (SKIP, LEAVE)]
-            for one in found:
-                one.run()
+            create_runs(found)
             return found
 
     # ----------------------------------------------------------------------------------------------------------- executing
@@ -218,8 +217,7 @@ class Drive:
                 at_once = mode.jobs
                 if mode.executor != INLINE and mode.executors[mode.executor].queues:
                     at_once = len(planned)  # it says itself how many of them run
-                    for execution in executions:
-                        execution.create()  # all are there before the first is executed
+                    _create(executions)  # all are there before the first is executed
                 mode.observer(Event(what="experiment", path=label, runs=len(planned)))
                 failed = await self._experiment(executions, at_once, wait=mode.wait)
         finally:
@@ -266,6 +264,14 @@ class _Mode(Struct, frozen=True):
     wait: bool
 
 
+def _create(executions: Sequence[_PlannedExecution]) -> None:
+    """Create the runs that are to be executed; what keeps one from that is told when its turn comes."""
+    ours = [execution for execution in executions if execution.planned.action not in (SKIP, LEAVE)]
+    with suppress(MolexpError, OSError):
+        for execution, run in zip(ours, create_runs([one.planned for one in ours]), strict=True):
+            execution.run = run
+
+
 class _PlannedExecution(Struct):
     """One planned run that is being executed."""
 
@@ -275,12 +281,6 @@ class _PlannedExecution(Struct):
     planned: PlannedRun
     begun: bool = False
     run: Run | None = None
-
-    def create(self) -> None:
-        """Create the run, if it is to be executed; what keeps it from that is told when its turn comes."""
-        if self.planned.action not in (SKIP, LEAVE):
-            with suppress(MolexpError, OSError):
-                self.run = self.planned.run()
 
     def tell(self, what: str, **facts: Any) -> None:
         """Tell the observer of something."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct, field
 
 from molexp._catalog.index.folding import full_row
 from molexp._hierarchy.run import Run
-from molexp._record.definitions import deleted
+from molexp._hierarchy.run_creation import Deriving
+from molexp._record.definitions import deleted, member_ids
 from molexp._values.plain import plain_parameters
 from molexp._values.status import RunStatus
 from molexp._workflow.earlier import Codes, Earlier, codes_of
@@ -44,6 +45,9 @@ class Decision(NamedTuple):
     changed: str = ""
     attempts: int = 0
     cancels: int = 0
+
+
+_NEW: Final = Decision(START, "new"), str(RunStatus.PENDING)
 
 
 class Planning:
@@ -93,6 +97,8 @@ class Planning:
     def plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
         """Yield the chosen runs of one experiment, and what is to be done with each."""
         planned, codes = set[str](), codes_of(workflow)
+        deriving = Deriving(experiment, self._asked.profile, self._asked.overrides)
+        there = set(member_ids(experiment._session.store, experiment.path))
         for point in self._points.of(experiment):
             if not isinstance(point, Mapping):
                 raise ScriptError(
@@ -100,23 +106,24 @@ class Planning:
                     f"the space of {experiment.path} has {point!r}, which is not a dict of parameters",
                 )
             for replica in range(experiment.replicas):
-                given = {"replica": replica, "profile": self._asked.profile, "overrides": self._asked.overrides}
-                run_id = experiment.derived_id(point, **given)  # type: ignore[arg-type]
+                run_id = deriving.id_of(point, replica)
                 if run_id in planned:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
-                decided, known = decide(self._asked, experiment, run_id, codes)
+                decided, known = decide(self._asked, experiment, run_id, codes) if run_id in there else _NEW
                 found = PlannedRun(
                     experiment=experiment,
                     id=run_id,
                     parameters=dict(point),
+                    replica=replica,
+                    profile=self._asked.profile,
+                    overrides=self._asked.overrides,
                     action=decided.action,
                     why=decided.why,
                     changed=decided.changed,
                     attempts=decided.attempts,
                     cancels=decided.cancels,
                     place=experiment._session.store.url if self._several else "",
-                    **given,  # type: ignore[arg-type]
                 )
                 if not self.chooser.chooses or self._is_chosen(found, known):
                     yield found
@@ -146,7 +153,7 @@ def decide(asked: Asked, experiment: Experiment, run_id: str, codes: Codes) -> t
     except NotFoundError:
         if deleted(experiment._session.store, f"{experiment.path}/{run_id}"):
             return Decision(SKIP, "was deleted"), DELETED
-        return Decision(START, "new"), str(RunStatus.PENDING)
+        return _NEW
     except CorruptRecordError as error:
         return Decision(LEAVE, f"it cannot be read: {error}"), UNREADABLE
     return _decide_by(asked, run, state, codes), state

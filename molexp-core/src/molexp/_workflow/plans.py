@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
 from molexp._hierarchy.experiment import Experiment
+from molexp._hierarchy.run_creation import Deriving
+from molexp._values.plain import plain_parameters
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:
@@ -69,6 +72,22 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         return self.experiment.derived_run(
             self.parameters, replica=self.replica, profile=self.profile, overrides=self.overrides
         )
+
+
+def create_runs(planned: Iterable[PlannedRun]) -> list[Run]:
+    """Return planned runs, and create those that are not there yet: those of an experiment together, which is flushed once.
+
+    Raises:
+        ProfileError: the profile file has changed since, and does not have what was asked for.
+        ConflictError: two points would be one run, as another scheme of ids may have it.
+    """
+    found: list[Run] = []
+    for experiment, members in groupby(planned, key=lambda one: one.experiment):
+        runs = list(members)
+        deriving = Deriving(experiment, runs[0].profile, runs[0].overrides)
+        made = deriving.all((plain_parameters(dict(one.parameters), "parameters"), one.replica) for one in runs)
+        found += map(experiment._run_of, made)
+    return found
 
 
 class Event(Struct, frozen=True, kw_only=True):
