@@ -242,6 +242,8 @@ class TestAKilledAttempt:
         ("SIGTERM", 20, "", "walltime"),
         ("SIGUSR1", 290, "", "walltime"),
         ("SIGTERM", 290, "", "signal"),
+        ("SIGTERM", 200, "JobState=RUNNING", "walltime"),
+        ("SIGTERM", 200, "JobState=COMPLETING", "signal"),
         ("SIGTERM", 3000, "JobState=RUNNING PreemptTime=None", "signal"),
         ("SIGTERM", 3000, "JobState=RUNNING PreemptTime=2026-11-28T12:00:00", "preempted"),
         ("SIGTERM", 3000, "JobState=PREEMPTED", "preempted"),
@@ -257,6 +259,7 @@ def test_slurm_tells_its_time_limit_and_preemption(lab, tmp_path, name, left, sa
         import os, signal, time, molexp as me
         os.environ["SLURM_JOB_START_TIME"] = str(int(time.time() - 3600 + {left}))
         os.environ["SLURM_JOB_END_TIME"] = str(int(time.time() + {left}))
+        os.environ["MOLEXP_JOB_ENDS"] = str(int(time.time() + {left} - 150))  # as jobs of MolExp have it
         with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start():
             os.kill(os.getpid(), signal.{name})
             time.sleep(60)

@@ -59,7 +59,7 @@ def test_a_script_has_all_of_its_options_and_can_be_read():
         "\n"
         'export MOLEXP_JOB_INDEX="$SLURM_ARRAY_TASK_ID"\n'
         'export MOLEXP_JOB_ID="${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"\n'
-        'export MOLEXP_JOB_ENDS="${SLURM_JOB_END_TIME:-$(($(date +%s) + 3660))}"\n'
+        "export MOLEXP_JOB_ENDS=$((${SLURM_JOB_END_TIME:-$(($(date +%s) + 3660))} - 150))\n"
         "command -v module >/dev/null || . /etc/profile\n"
         "module load gcc/13 || exit 1\n"
         "export OMP_NUM_THREADS=1\n"

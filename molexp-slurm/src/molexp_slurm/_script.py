@@ -14,6 +14,7 @@ from molexp_slurm._site import Site
 
 _OPTION: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EARLY: Final = 60  # seconds that Slurm may warn too early, says sbatch(1)
 _OURS: Final = frozenset(
     (
         "array",
@@ -52,7 +53,7 @@ def batch_script(batch: Batch, site: Site, after: Sequence[str] | None = None) -
         *head,
         "",
         *_redirection(batch),
-        *_variables(batch),
+        *_variables(batch, site),
         *(_modules(site) if site.modules else ()),
         *body,
         f"cd -- {_quoted(batch.folder)} || exit 1",
@@ -124,15 +125,17 @@ def _redirection(batch: Batch) -> Iterator[str]:
         yield f'exec >>{_quoted(f"{batch.output}/{batch.token}")}."$SLURM_ARRAY_TASK_ID".out 2>&1'
 
 
-def _variables(batch: Batch) -> Iterator[str]:
+def _variables(batch: Batch, site: Site) -> Iterator[str]:
     yield 'export MOLEXP_JOB_INDEX="$SLURM_ARRAY_TASK_ID"'
     yield 'export MOLEXP_JOB_ID="${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"'
+    warned = _warning(site, batch.resources) + _EARLY
     if batch.resources.walltime is not None:  # before Slurm 23.02, a job is not told its end
         limit = _minutes(batch.resources.walltime) * 60
-        yield f'export MOLEXP_JOB_ENDS="${{SLURM_JOB_END_TIME:-$(($(date +%s) + {limit}))}}"'
+        end = f"${{SLURM_JOB_END_TIME:-$(($(date +%s) + {limit}))}}"
+        yield f"export MOLEXP_JOB_ENDS=$(({end} - {min(warned, limit * 3 // 4)}))"
     else:
-        yield 'export MOLEXP_JOB_ENDS="$SLURM_JOB_END_TIME"'
-        yield '[ -n "$MOLEXP_JOB_ENDS" ] || unset MOLEXP_JOB_ENDS'
+        yield "unset MOLEXP_JOB_ENDS"
+        yield f'[ -z "$SLURM_JOB_END_TIME" ] || export MOLEXP_JOB_ENDS=$((SLURM_JOB_END_TIME - {warned}))'
     for name, value in _checked(batch.environment).items():
         yield f"export {name}={_quoted(value)}"
 

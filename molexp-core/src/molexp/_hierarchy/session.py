@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from molexp._record.definitions import WAS_DELETED, read_document
 from molexp._record.journal import Journal, open_journal
@@ -148,6 +151,16 @@ class Session:
             may_write = self.workspace.may_be_written() and not self.read_only
             self._observer = Observer(self.store, process.owner, lambda: self.index, may_write)
         return self._observer
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Take nobody for dead meanwhile: a scheduler is asked next, who can tell why."""
+        judging = self.observer
+        self._observer = replace(judging, defers=True)
+        try:
+            yield
+        finally:
+            self._observer = judging
 
     @cached_property
     def lease(self) -> Mapping[str, float]:

@@ -172,7 +172,9 @@ class _Reconciliation:
     def _going_on(self, ids: set[str]) -> dict[tuple[str, int], list[tuple[str, int]]]:
         """Return runs that are going on, with their attempts, by the submission and the job that they belong to."""
         found: dict[tuple[str, int], list[tuple[str, int]]] = {}
-        for row in self._workspace.catalog.runs(status="running", archived=True):
+        with self._session.deferring():
+            running = self._workspace.catalog.runs(status="running", archived=True)
+        for row in running:
             newest = row.document["execution_history"][-1]
             if (job := job_of(newest)) is not None and job[0] in ids:
                 found.setdefault(job, []).append((row.path, int(newest["attempt"])))

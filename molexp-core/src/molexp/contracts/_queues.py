@@ -123,8 +123,8 @@ class Queue(ABC):
     Methods block. Each is one question to the engine, or a few, however many jobs it is about. If the engine does not answer, it
     is a `molexp.errors.QueueUnavailableError`, and nothing is known: a caller must never take silence for the end of a job.
 
-    A job gets the variables ``MOLEXP_JOB_INDEX`` and ``MOLEXP_JOB_ID``, and ``MOLEXP_JOB_ENDS`` if the engine limits its time and says how.
-    Before the engine ends a job, it sends SIGTERM to the command, and leaves it some time. An engine may start a job again that
+    A job gets the variables ``MOLEXP_JOB_INDEX`` and ``MOLEXP_JOB_ID``, and ``MOLEXP_JOB_ENDS`` if the engine limits its time and says how:
+    the second since 1970 from which on it may end the job. Before it does, it sends SIGTERM to the command, and leaves it some time. An engine may start a job again that
     it has interrupted, as the same job.
 
     Example:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 
 from molexp._values.status import Cause
 
@@ -20,9 +21,22 @@ def told_by_slurm(number: int) -> Cause | None:
     said = _job(job)
     if said.get("JobState") == "PREEMPTED" or said.get("PreemptTime", "None") not in ("None", "Unknown", "N/A"):
         return Cause.PREEMPTED
-    if said.get("JobState") == "TIMEOUT" or _is_over(number):
+    if said.get("JobState") == "TIMEOUT" or _is_over(number) or (_is_warned(number) and _goes_on(said)):
         return Cause.WALLTIME
     return None
+
+
+def _is_warned(number: int) -> bool:
+    """Tell whether this is the warning that the batch script asked for, which Slurm sends by its own clock."""
+    from molexp.contracts import JOB_ENDS
+
+    ends = os.environ.get(JOB_ENDS, "")
+    return number == signal.SIGTERM and ends.isdecimal() and time.time() >= int(ends) - _RESOLUTION
+
+
+def _goes_on(said: Mapping[str, str]) -> bool:
+    """Tell whether nobody cancels the job, as far as the controller tells."""
+    return said.get("JobState", "RUNNING") == "RUNNING"
 
 
 def _is_over(number: int) -> bool:
