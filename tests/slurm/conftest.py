@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.servers import keeper
-from tests.servers.fixtures import accounting_server, slurm_server
+from tests.servers.fixtures import accounting_server, moto, slurm_server
 from tests.slurm.engine import Slurm
 from tests.slurm.sweeps import write_sweep
 
-__all__ = ["accounting_server", "slurm_server"]
+__all__ = ["accounting_server", "moto", "slurm_server"]
 
 
 def _entered(conf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Slurm:

@@ -113,6 +113,23 @@ def test_ctrl_c_cancels_what_runs_and_what_waits_never_begins(slurm, here):
     assert not (here / ".molexp-slurm").exists(), "files are left"
 
 
+def test_an_sbatch_that_says_more_and_a_squeue_that_refuses_cost_nothing(slurm, here):
+    (sbatch, squeue) = (slurm.commands / name for name in ("sbatch", "squeue"))
+    real = slurm.commands / "real"
+    sbatch.rename(real)
+    sbatch.write_text(f"#!/bin/sh\necho 'chem has 7 000 core-hours left'\n{real} \"$@\"\necho 'good luck'\n")
+    sbatch.chmod(0o755)
+    squeue.write_text(f"#!/bin/sh\necho squeue >>{here}/asked\necho 'slurm_load_jobs error: not today' >&2\nexit 1\n")
+    sweep = Sweep(here, 2)
+    process = sweep.start(*RUN)
+    sweep.wait_for(0, 1)
+    eventually((here / "asked").exists)
+    sweep.let(0, 1)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out.decode()) == (0, "2 succeeded\n"), err.decode()
+    assert "not today" in err.decode()
+
+
 def test_a_controller_that_is_away_for_ten_seconds_costs_nothing(own, here):
     sweep = Sweep(here, 2)
     own.leave()

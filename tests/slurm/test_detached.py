@@ -59,6 +59,23 @@ def test_every_status_is_that_of_squeue_and_a_hangup_of_the_login_leaves_all_as_
     assert sweep.found() == dict.fromkeys(range(5), ("succeeded", None, 1))
 
 
+def test_a_workspace_on_s3_is_submitted_to_and_agrees_with_squeue(slurm, here, moto, monkeypatch):
+    url, environment = moto.fresh().as_environment()
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    sweep = Sweep(here, 3, url, environment)
+    assert sweep.run(*SUBMIT, "-w", url, "-j", "1").code == 0
+    array = array_of(slurm)
+    sweep.wait_for(0)
+    slurm.ask("scancel", f"{array}_2")
+    eventually(lambda: statuses(sweep) == {0: "running", 1: "queued", 2: "queued"})
+    assert sweep.run("-w", url, "queue").code == 0
+    sweep.let(0, 1)
+    eventually(lambda: not slurm.alive())
+    assert sweep.found() == {0: ("succeeded", None, 1), 1: ("succeeded", None, 1), 2: ("pending", None, 0)}
+    assert not (here / "lab").exists()
+
+
 def test_the_job_of_a_cancelled_run_is_taken_back_and_one_executed_by_hand_is_left_alone_by_its_job(slurm, here):
     sweep = Sweep(here, 3)
     assert sweep.run(*SUBMIT, "-j", "1").code == 0

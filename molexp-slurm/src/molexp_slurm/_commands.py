@@ -17,10 +17,10 @@ _SILENT: Final = re.compile(
     r"unable to contact|connection (refused|reset|timed out)|timed out|communication (connection )?(failure|error)"
     r"|zero bytes were transmitted|not responding|temporarily unable|temporarily unavailable|try again"
     r"|in recovery|in standby|persistent connection|network is unreachable|no route to host"
-    r"|unexpected message received",
+    r"|unexpected message received|rate limit|authentication|munge",
     re.IGNORECASE,
 )
-"""The words of commands if the controller is away, restarts or is overloaded."""
+"""The words of commands if the controller is away, restarts or is overloaded, or munge is."""
 _GONE: Final = re.compile(
     r"invalid job id|already completing|already completed|already finished|job/step already", re.IGNORECASE
 )
@@ -88,7 +88,7 @@ def squeue(*arguments: str) -> list[list[str]]:
     """
     form = "--Format=Name:|,ArrayJobID:|,ArrayTaskID:|,State:|,RestartCnt:|,Reason:|,NodeList:|"
     try:
-        said = run(["squeue", "--noheader", "--array", "--states=all", form, *arguments])
+        said = run(["squeue", "--noheader", "--all", "--array", "--states=all", form, *arguments])
     except QueueUnavailableError:
         raise
     except QueueError as error:

@@ -9,13 +9,14 @@ from typing import ClassVar, Final, Unpack
 from msgspec import structs
 
 from molexp.contracts import Batch, Job, Queue
-from molexp.errors import QueueError
+from molexp.errors import QueueError, QueueUnavailableError
 from molexp_slurm._commands import in_pieces, our_environment, run, sacct, scancel, squeue
 from molexp_slurm._script import batch_script
 from molexp_slurm._site import Site, SiteOptions
 from molexp_slurm._states import identities, job_of, jobs_of_account
 
 _CLUSTER: Final = re.compile(r"^ClusterName\s*=\s*(\S+)", re.MULTILINE)
+_ID: Final = re.compile(r"^[ \t]*(\d+)(?:;\S*)?[ \t\r]*$", re.MULTILINE | re.ASCII)
 _LARGEST: Final = re.compile(r"^MaxArraySize\s*=\s*(\d+)", re.MULTILINE)
 
 
@@ -70,10 +71,10 @@ class SlurmQueue(Queue):
     def _submit(self, batch: Batch, after: Sequence[str] | None = None) -> str:
         script = batch_script(batch, self._site, after)
         said = run(["sbatch", "--parsable"], given=script, environment=our_environment(self._site))
-        found = said.strip().rpartition("\n")[2].partition(";")[0]
-        if not found.isdecimal():
-            raise QueueError(self.name, f"sbatch says {said.strip()!r} in place of the id of a job")
-        return found
+        found = _ID.findall(said)  # some clusters have an sbatch of their own, which says more
+        if len(found) != 1:  # it may have the batch: whoever asks next looks for the token
+            raise QueueUnavailableError(self.name, f"sbatch says {said.strip()!r} in place of the id of a job")
+        return str(found[0])
 
     def look(self, batches: Mapping[str, str]) -> Iterable[Job]:
         """Return the jobs of these batches that Slurm knows; see `molexp.contracts.Queue`."""
