@@ -44,7 +44,12 @@ def spawn(folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None =
 
 
 def program(
-    folder: Path, *arguments: str | bytes, env: Mapping[str, str] | None = None, stdin: bytes = b"", **options: Any
+    folder: Path,
+    *arguments: str | bytes,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    timeout: float = DEADLINE,
+    **options: Any,
 ) -> Done:
     """Run the program in a process of its own, to its end."""
     done = warm.run(
@@ -53,7 +58,7 @@ def program(
         env=environment(env),
         input=stdin,
         capture_output=True,
-        timeout=DEADLINE,
+        timeout=timeout,
         **options,
     )
     return Done(done.returncode, done.stdout.decode("utf-8", "surrogateescape"), done.stderr.decode())

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,45 @@ def test_a_cancel_leaves_no_trace(three, tmp_path):
     left = asyncio.run(scene())
     assert [key for key in three.ask(lambda dask_scheduler: [*dask_scheduler.tasks]) if key.startswith("run-w:")] == []
     assert left == []
+
+
+def test_a_call_that_is_cancelled_between_its_turn_and_its_beginning_is_not_made(tmp_path):
+    """The worker frees it at this moment, as when the scheduler's word comes then."""
+    from distributed import Scheduler, Worker, WorkerPlugin
+    from distributed.worker_state_machine import FreeKeysEvent
+
+    freed = asyncio.Event()
+
+    class Frees(WorkerPlugin):
+        def setup(self, worker):
+            self.worker = worker
+
+        def transition(self, key, start, finish, **_):
+            if finish == "executing" and key.startswith("early-"):
+                asyncio.get_running_loop().call_soon(self.free, key)
+
+        def free(self, key):
+            self.worker.handle_stimulus(FreeKeysEvent(keys=[key], stimulus_id="test"))
+            freed.set()
+
+    async def scene() -> Outcome:
+        here: dict[str, Any] = {"host": "127.0.0.1", "dashboard": False}
+        space = str(tmp_path.with_name("space"))
+        async with (
+            Scheduler(port=0, dashboard_address="127.0.0.1:0", **here) as scheduler,
+            Worker(scheduler.address, nthreads=1, local_directory=space, **here) as worker,
+        ):
+            await worker.plugin_add(Frees(), "frees")
+            async with DaskExecutor(address=scheduler.address) as executor:
+                early = asyncio.create_task(executor.submit(Call(calls.note, (str(tmp_path), 1), name="early")))
+                await asyncio.wait_for(freed.wait(), 120)
+                outcome = await asyncio.wait_for(executor.submit(Call(calls.note, (str(tmp_path), 2))), 120)
+                early.cancel()
+                await asyncio.wait([early])
+                return outcome
+
+    assert asyncio.run(scene()) == Outcome(value=2), "the worker's only thread is not free"
+    assert [file.name.partition("-")[0] for file in tmp_path.iterdir()] == ["2"]
 
 
 def children(three: Cluster) -> list[str]:

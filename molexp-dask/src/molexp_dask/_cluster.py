@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -50,6 +51,30 @@ class Place(Struct, frozen=True):
             raise ValueError("options are arguments of the class that starts a cluster; name that as cluster, too")
         return cls(address, file, cluster, dict(options or {}), workers)
 
+    def load(self) -> Any:
+        """Return the class that starts a cluster; None if none is to be started by a class of somebody else.
+
+        Call it in the main thread: to import dask_jobqueue sets a handler of signals, which we undo.
+
+        Raises:
+            ExecutorError: it cannot be imported.
+        """
+        if not self.cluster:
+            return None
+        name = self.cluster if "." in self.cluster else f"distributed.{self.cluster}"
+        module, _, cls = name.rpartition(".")
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            return getattr(import_module(module), cls)
+        except Exception as error:
+            raise ExecutorError(
+                f"The class {name}, which is to start a Dask cluster, cannot be imported: {error}. Install the package that has it.",
+                call="",
+            ) from error
+        finally:
+            if signal.getsignal(signal.SIGINT) is not before:
+                signal.signal(signal.SIGINT, before)
+
     def __str__(self) -> str:
         return self.address or (f"the scheduler of {self.file}" if self.file else self.cluster or "Dask's own settings")
 
@@ -89,17 +114,11 @@ async def connect(place: Place) -> tuple[Any, Any]:
 
 async def _start(place: Place) -> Any:
     """Start a cluster; it has as many workers as calls may run at once, unless its arguments say otherwise."""
-    name = place.cluster if "." in place.cluster else f"distributed.{place.cluster or 'LocalCluster'}"
-    module, _, cls = name.rpartition(".")
-    try:
-        kind = getattr(import_module(module), cls)
-    except (ImportError, AttributeError) as error:
-        raise ExecutorError(
-            f"The class {name}, which is to start a Dask cluster, cannot be imported: {error}. Install the package that has it.",
-            call="",
-        ) from error
+    from distributed import LocalCluster
+
+    kind = place.load() or LocalCluster
     options: dict[str, Any] = {"asynchronous": True, **place.options}
-    local = name in (LOCAL, "dask.distributed.LocalCluster")
+    local = kind is LocalCluster
     if local:
         defaults = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
         options = {**defaults, **options}
@@ -109,7 +128,7 @@ async def _start(place: Place) -> Any:
         cluster = await kind(**options)
     except Exception as error:
         raise ExecutorError(
-            f"{name} could not start a Dask cluster: {type(error).__name__}: {error}", call=""
+            f"{place.cluster or LOCAL} could not start a Dask cluster: {type(error).__name__}: {error}", call=""
         ) from error
     if not local and "n_workers" not in options and hasattr(cluster, "adapt"):
         cluster.adapt(minimum=0, maximum=place.workers or 1)

@@ -83,6 +83,7 @@ class DaskExecutor(Executor):
     def _current(self) -> Session:
         with self._guard:
             if self._session is None or self._session.pid != os.getpid():  # after a fork, the thread is the parent's
+                self._place.load()
                 self._session = Session(self._place, self.workers)
                 self._finalizer = weakref.finalize(self, self._session.close)
             return self._session
