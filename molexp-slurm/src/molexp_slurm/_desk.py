@@ -270,7 +270,7 @@ class Desk:
                     array.known_as(mine[0].id.partition("_")[0])
                 else:
                     self._give_to_slurm(array)
-        except QueueError as error:  # whatever it says now, jobs themselves tell how calls end
+        except QueueError as error:  # jobs themselves tell how calls end
             log.warning("%s Trying again in %.0f s.", error, self._rhythm.pause)
             self._rhythm.looked(self._clock(), changed=False)
             return
