@@ -102,7 +102,7 @@ function offer(input, names) {
   const wanted = input.value.toLowerCase();
   for (const label of boxes.children) {
     const box = label.querySelector("input");
-    label.hidden = Boolean(wanted) && !box.checked && !box.value.toLowerCase().includes(wanted);
+    label.hidden = Boolean(wanted) && !box.value.toLowerCase().includes(wanted); // one that is ticked stays so
   }
 }
 
