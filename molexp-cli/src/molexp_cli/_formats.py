@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -138,6 +137,8 @@ def _write_lines(lines: Iterable[Sequence[str]], to: IO[bytes] | None) -> None:
 
 
 def _text_of(lines: Iterable[Sequence[str]]) -> str:
+    import csv
+
     text = _LinesOfCsv()
     csv.writer(text, lineterminator="\r\n").writerows(lines)  # Python 3.11 quotes only what is in the end of a line
     return text.getvalue()

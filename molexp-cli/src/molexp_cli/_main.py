@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -83,6 +84,7 @@ def _assemble() -> typer.Typer:
 
 
 app = _assemble()
+gc.freeze()  # modules are no garbage, and there are many: nobody looks through them again, also not at the end
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -187,7 +187,11 @@ def printable(text: str) -> str:
     """Return text with control characters, and those that change the order of letters, escaped as in JSON."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else _escaped(c) for c in text)
+    return "\n".join([line if line.isprintable() else "".join(map(_shown, line)) for line in text.split("\n")])
+
+
+def _shown(character: str) -> str:
+    return character if character.isprintable() or character == "\t" else _escaped(character)
 
 
 def _escaped(character: str) -> str:
@@ -220,6 +224,10 @@ def headline(text: str) -> None:
         write(text)
 
 
+def _on_one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 class Lines:
     """A table outside of a terminal, printed some rows at a time: each is one line, however long.
 
@@ -238,7 +246,7 @@ class Lines:
 
     def add(self, rows: Sequence[Sequence[str]]) -> None:
         """Print rows."""
-        cells = [[printable(cell).replace("\n", "\\n").replace("\t", "\\t") for cell in row] for row in rows]
+        cells = [[cell if cell.isprintable() else _on_one_line(cell) for cell in row] for row in rows]
         for number, column in enumerate(zip(*cells, strict=True)):
             if widest := max(map(len, column)):
                 self._widths[number] = max(self._widths[number], widest, len(self._columns[number]))

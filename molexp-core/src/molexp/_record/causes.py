@@ -17,6 +17,7 @@ REQUEUED = "was requeued (restart"
 
 _BY_NAME = {"MemoryError": Cause.OUT_OF_MEMORY, "OutOfMemoryError": Cause.OUT_OF_MEMORY}  # the latter is PyTorch's
 _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
+_ENDED_BADLY = (*map(str, (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.INTERRUPTED)),)  # no other end has a cause
 
 
 class Ending(NamedTuple):
@@ -89,7 +90,8 @@ def cause_of_run(document: Mapping[str, Any]) -> str | None:
     """Return the cause of the newest attempt's end, of a run as ``run.json`` has it."""
     history = document.get("execution_history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
-    return cause_of({**last, "status": document.get("status"), "cause": document.get("cause") or last.get("cause")})
+    status, cause = document.get("status"), document.get("cause") or last.get("cause")
+    return cause_of({**last, "status": status, "cause": cause}) if cause or status in _ENDED_BADLY else None
 
 
 def _told(said: Mapping[str, Any]) -> Cause | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,6 +96,8 @@ def make_file(path: str) -> None:
     try:
         found = os.lstat(path)
     except FileNotFoundError:
+        import tempfile
+
         descriptor, new = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
         os.close(descriptor)
         try:

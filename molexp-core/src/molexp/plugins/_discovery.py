@@ -35,7 +35,8 @@ def _discovered(group: str, everything: Sequence[Installed]) -> Iterator[PluginI
             problem = unsatisfied(requires, core)
         if not problem and not (name and version):
             problem = f"its metadata in {one.place!r} lacks a name or a version"
-        hides = (other for other in everything[:position] if name and other.filed_as == normalized(name))
+        own = normalized(name)
+        hides = (other for other in everything[:position] if own and other.filed_as == own)
         if not any(other.is_sound for other in hides):
             for entry, value in entries:
                 yield PluginInfo(entry, name, version, "broken" if problem else "available", problem, value, one.folder)

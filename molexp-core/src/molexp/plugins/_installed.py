@@ -103,8 +103,10 @@ def _in_folder(folder: str) -> Iterator[Installed]:
 def _reader(folder: str) -> Callable[[str], str | None]:
     def read(name: str) -> str | None:
         try:
-            with open(os.path.join(folder, name), encoding="utf-8") as file:
-                return file.read()
+            with open(
+                os.path.join(folder, name), "rb", buffering=0
+            ) as file:  # there are hundreds, and few say anything
+                return file.read().decode().replace("\r\n", "\n")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             return None
 

@@ -15,10 +15,11 @@ _ON_CORE = re.compile(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)",
 
 def core_version(everything: Iterable[Installed]) -> str:
     """Return the version of molexp-core among these distributions, else on ``sys.path``; "" if it runs without being installed."""
-    for one in (*everything, *installed(None)):
-        if one.filed_as == CORE and one.is_sound:
-            return one.metadata().version
-    return ""
+    return _core_among(everything) or _core_among(installed(None))
+
+
+def _core_among(found: Iterable[Installed]) -> str:
+    return next((one.metadata().version for one in found if one.filed_as == CORE and one.is_sound), "")
 
 
 def unsatisfied(requires: Iterable[str], version: str) -> str:

@@ -7,7 +7,6 @@ moment; the next one finds what it left.
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -47,6 +46,8 @@ class AutoCompaction:
         self._not_before = now + _PAUSE / 10
         begun = f"{index.snapshot[0]} {now // _PAUSE}"
         if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
+            import pickle
+
             with suppress(Exception):  # there are too many processes, or the store cannot be pickled
                 _start(pickle.dumps(session))
 
@@ -89,6 +90,8 @@ def _start(session: bytes) -> None:
 
 def work() -> None:
     """Compact the workspace whose session is on standard input, if there is enough to do."""
+    import pickle
+
     from molexp._catalog.compaction.compaction import Compactor
 
     session = pickle.load(sys.stdin.buffer)  # noqa: S301 - from `_start`

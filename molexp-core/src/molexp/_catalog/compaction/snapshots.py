@@ -8,7 +8,6 @@ as its author would. Journals that it has *folded* whole may be deleted.
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import zlib
@@ -16,7 +15,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from msgspec import Struct, field
@@ -224,6 +222,8 @@ def waited_for(store: Store, number: int) -> frozenset[Hint]:
 
 def damaged_parts(store: Store) -> dict[str, str]:
     """Return what is not what was written of the newest snapshot, with the reason."""
+    from tempfile import TemporaryDirectory
+
     number, _ = newest_of(listed(store))
     found: dict[str, str] = {}
     try:
@@ -256,6 +256,8 @@ def fetch(store: Store, segment: Segment, folder: str) -> str:
         KeyNotFoundError: it is gone.
         CorruptRecordError: its bytes are not those that were written, or are too many.
     """
+    import gzip  # not by those who only look whether there is a newer one
+
     packed, path = _packed(store, segment, folder), os.path.join(folder, "segment.sqlite3")
     try:
         with gzip.open(packed) as source, open(path, "wb") as target:
@@ -286,6 +288,8 @@ def _packed(store: Store, segment: Segment, folder: str) -> str:
 
 def write_segment(store: Store, key: str, rows: int, image: str) -> Segment:
     """Store an index, which is a file, as a segment."""
+    import gzip
+
     packed = f"{image}.gz"
     with open(image, "rb") as source, gzip.GzipFile(packed, "wb", compresslevel=_LEVEL, mtime=0) as target:
         copy_stream(source, target)

@@ -10,7 +10,6 @@ import gc
 import os
 import shutil
 import sqlite3
-import tempfile
 import threading
 import time
 from array import array
@@ -267,6 +266,8 @@ class Database:
     @contextmanager
     def scratch(self) -> Iterator[str]:
         """Give a folder for images, on the file system of the index where there is one, and remove it afterwards."""
+        import tempfile
+
         folder, beside = "", os.path.dirname(self.location)
         with suppress(OSError):  # there is no such folder yet, and it may be that none can be made
             if beside:
