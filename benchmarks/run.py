@@ -24,6 +24,7 @@ import science
 import start_up
 import syncs
 import tracked_run
+import web
 import workflows
 from measure import Line
 
@@ -42,6 +43,7 @@ SUITES: Mapping[str, Suite] = {
     "catalog": catalog.measure,
     "growth": growth.measure,
     "assistants": assistants.measure,
+    "web": web.measure,
     "s3": s3.measure,
 }
 
@@ -61,6 +63,7 @@ PROMISES: Mapping[str, str] = {
     "A first open costs little more than reading and parsing": "first open of .* runs[^,]* / ",
     "Snapshots are compressed, and memory is bounded": "snapshot / index|verification of|peak memory",
     "An assistant finds the best of many runs quickly": "of an assistant",
+    "Pages in the browser come at once, and are small": "in the browser",
     "A call on Dask costs little more than a bare one": "Client.submit",
     "Many small tasks cost little more than a pool": "map_over|tasks",
 }
