@@ -67,6 +67,40 @@ def test_the_token_is_not_in_the_address_that_people_copy(browser, address):
         assert visitor.page.locator("a", has_text="lab").count() > 0
 
 
+def test_the_keyboard_leads_through_the_table_to_a_run_and_back(browser, address):
+    with visiting(browser, address) as visitor:
+        page = visitor.page
+        visitor.go("/w/lab/runs?q=params.charge == 1")
+        visitor.tab_to("main input[name=q]")
+        page.keyboard.press("Control+A")
+        page.keyboard.type("status == 'failed'")
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="r53").first.wait_for(timeout=PATIENCE)
+        visitor.tab_to("main tbody a")
+        page.keyboard.press("Enter")
+        page.get_by_text("SCF did not converge").first.wait_for(timeout=PATIENCE)
+        assert "/runs/solvation/relax/r" in page.url
+        page.go_back()
+        page.get_by_role("link", name="r53").first.wait_for(timeout=PATIENCE)
+        assert page.input_value("main input[name=q]") == "status == 'failed'"
+        assert visitor.told == []
+
+
+def test_files_with_scripts_do_nothing(browser, address, evil):
+    ids = [asset.id for asset in evil.run("evil/x/e0").assets if asset.name in ("page.html", "picture.svg")]
+    assert len(ids) == 2
+    with visiting(browser, address) as visitor:
+        for one in ids:
+            visitor.go(f"/w/evil/assets/{quote(one, safe='')}")
+            visitor.page.wait_for_load_state()
+            frames = [*visitor.page.frames]
+            assert all(frame.title() != "owned" for frame in frames), one
+        for one in ids:
+            visitor.go(f"/api/v1/workspaces/evil/assets/{quote(one, safe='')}/bytes")
+            assert visitor.page.title() != "owned"
+        assert any("sandbox" in said for said in visitor.told), "the browser says what it did not execute"
+
+
 PROGRAM = """
 import sys
 import molexp as me
