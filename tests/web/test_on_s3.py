@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from starlette.testclient import TestClient
 
 import molexp as me
+from molexp_web import application
 from molexp_web._export.export import export
 from tests.web import labs
 
@@ -49,3 +51,22 @@ def test_a_copy_is_not_written_over_a_workspace(buckets):
         export(ws, place.url)
     assert place.raw_keys() == before
     assert isinstance(ws, me.Workspace)
+
+
+def test_every_page_of_a_workspace_in_a_bucket(buckets):
+    place, _ = buckets
+    labs.ordinary(place.url, runs=3)
+    run = "solvation/relax/r0"
+    with TestClient(application({"lab": me.Workspace.load(place.url)}), base_url="http://127.0.0.1:8000") as client:
+        for address, text in {
+            "/w/lab/": "Solvation",
+            "/w/lab/runs?sort=-results.energy": "r2",
+            f"/w/lab/runs/{run}": "water",
+            f"/w/lab/compare?run={run}&run=solvation/relax/r1": "solvent",
+            "/w/lab/assets": "density.png",
+            f"/w/lab/lineage/{run}": "table.csv",
+            f"/api/v1/workspaces/lab/metrics?run={run}": "force",
+        }.items():
+            answer = client.get(address)
+            assert answer.status_code == 200, (address, answer.text[:300])
+            assert text in answer.text, address

@@ -54,6 +54,7 @@ def overview(request: Request) -> Response:
         request,
         "overview.html",
         place=workspace.url,
+        title=workspace.name or request.path_params["workspace"],
         at_once=not is_large,
         **context,
         **({} if is_large else _later(workspace)),
