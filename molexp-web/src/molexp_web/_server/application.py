@@ -115,5 +115,5 @@ def _small(app: ASGIApp) -> ASGIApp:
 
         await compressed(scope, receive, sending)
 
-    compressed = GZipMiddleware(app, minimum_size=1000, compresslevel=5)
+    compressed = GZipMiddleware(app, minimum_size=1000, compresslevel=9)
     return asked

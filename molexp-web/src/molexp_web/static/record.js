@@ -1,6 +1,10 @@
 // The page of a run: copy commands, follow logs, keep the end of a log in sight.
 
-for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+function showCopying() {
+  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+}
+showCopying();
+document.addEventListener("refreshed", showCopying);
 
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
@@ -9,10 +13,6 @@ document.addEventListener("click", async (event) => {
   const before = button.textContent;
   button.textContent = "Copied";
   setTimeout(() => (button.textContent = before), 1500);
-});
-
-document.addEventListener("htmx:afterSettle", () => {
-  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
 });
 
 // A row of a closed table is opened when a link leads to it.

@@ -27,6 +27,29 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary")?.focus();
   }
 });
-document.addEventListener("htmx:afterSwap", (event) => renew(event.target));
+
+// Parts of a page stay up to date as long as an element says which, by their ids, and somebody may look:
+// <div data-parts="head tasks">. The browser sends the page's ETag, so a page that is as it was costs a few bytes.
+const PERIOD = 3000;
+let shown = null;
+
+async function refresh() {
+  const parts = document.querySelector("[data-parts]")?.dataset.parts.split(" ");
+  if (!parts || document.hidden) return;
+  const response = await fetch(location.href).catch(() => null); // the server is away: try again later
+  if (!response?.ok || response.headers.get("etag") === shown) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  shown = response.headers.get("etag");
+  for (const id of parts) {
+    const fresh = page.getElementById(id);
+    const old = document.getElementById(id);
+    if (fresh && old && !old.isEqualNode(fresh) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
+  }
+  renew();
+  document.dispatchEvent(new Event("refreshed"));
+}
+
 renew();
 setInterval(renew, 30000);
+setInterval(refresh, PERIOD);
+document.addEventListener("visibilitychange", refresh);
