@@ -185,6 +185,18 @@ def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs):
             assert [row.path for row in ws.catalog.runs(where, sort=sort, after=whole[2])] == whole[3:]
 
 
+def test_a_run_to_begin_after_need_not_belong_to_the_answer_any_more(ws, runs):
+    with runs.run("r06").start() as ctx:
+        ctx.set_result("mixed", [1])  # documents have to be asked then
+    for sort in (None, "-params.even", "results.loss", "status", "results.mixed", "-results.mixed"):
+        whole = [row.path for row in ws.catalog.runs("params.n > 4", sort=sort)]
+        for place, path in enumerate(whole):
+            left = [one for one in whole[place + 1 :] if one != "metals/cu/r07"]
+            assert [
+                row.path for row in ws.catalog.runs("params.n > 4 and params.n != 7", sort=sort, after=path)
+            ] == left
+
+
 def test_a_run_to_begin_after_has_to_be_there(ws, runs):
     for sort in (None, "-results.loss", "results.loss"):
         with pytest.raises(me.NotFoundError, match="nowhere"):

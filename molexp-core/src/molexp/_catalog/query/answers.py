@@ -14,7 +14,7 @@ from molexp._catalog.index.columns import COLUMNS
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
-from molexp._catalog.query.seeking import following, position_of, statements
+from molexp._catalog.query.seeking import following, position_of, statements, with_row
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._catalog.query.standing import as_of_now
 from molexp._query.evaluation import ABSENT, matches, reach
@@ -175,11 +175,15 @@ class Asking:
                 found += some
                 if plan.sorts and question.limit is not None and len(found) >= question.limit:
                     break
+            before = None
+            if question.after and not plan.sorts:
+                number = position_of(self._index, question.after, None, lambda _: None).number
+                (before,) = self.page([number], _ALL)
         paths = {path for path, _ in found}
         if len(is_there([path for path, _ in found])) < len(paths):
             return None
         if not plan.sorts and question.sort is not None:
-            found = self._sorted(found, question.sort, descending=question.descending)
+            found = self._sorted(with_row(found, before), question.sort, descending=question.descending)
             found = following(found, question.after)
         return found[: question.limit]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.sql import Place, Sql
+from molexp._values.documents import decode
 from molexp.errors import NotFoundError
 
 _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
@@ -22,11 +24,13 @@ class Position(NamedTuple):
     """The place of a run in an order.
 
     Attributes:
+        number: its number in the index.
         value: its value in the column of the order; None if it has none there.
         created_at: the time at which it was created, by which runs of one value are ordered.
         path: its path, by which runs of one moment are.
     """
 
+    number: int
     value: Any
     created_at: str | None
     path: str
@@ -52,21 +56,28 @@ def position_of(index: Index, path: str, order: str | Place | None, read: Callab
     ((number, created_at, value),) = found
     if isinstance(order, Place):
         value = read(number)
-    return Position(None if isinstance(value, bytes) else value, created_at, path)
+    return Position(number, None if isinstance(value, bytes) else value, created_at, path)
+
+
+def with_row(rows: list[tuple[str, bytes]], row: tuple[str, bytes] | None) -> list[tuple[str, bytes]]:
+    """Return rows in the order of their creation, with one more among them, if they do not have it.
+
+    A run from which an answer is read on may have changed, and no longer belong to it; its place in the order tells where to begin.
+    """
+    if row is None or any(path == row[0] for path, _ in rows):
+        return rows
+    place = bisect(rows, _age(row), key=_age)
+    return [*rows[:place], row, *rows[place:]]
+
+
+def _age(row: tuple[str, bytes]) -> tuple[str, str]:
+    return str(decode(row[1], row[0]).get("created_at") or ""), row[0]
 
 
 def following(rows: list[tuple[str, bytes]], path: str) -> list[tuple[str, bytes]]:
-    """Return the rows of an answer that come after that of a run; all of them for "".
-
-    Raises:
-        NotFoundError: it has no row there.
-    """
-    if not path:
-        return rows
-    for place, (found, _) in enumerate(rows):
-        if found == path:
-            return rows[place + 1 :]
-    raise NotFoundError("run", path)
+    """Return those of some rows that come after that of a run, which is among them; all of them for ""."""
+    places = [place for place, (found, _) in enumerate(rows) if found == path]
+    return rows[places[0] + 1 :] if places else rows
 
 
 def statements(
