@@ -228,3 +228,12 @@ def test_the_first_time_counts_in_whatever_order_writers_are_read(order):
         contents.add(said[number])
 
     assert contents.used == [{"asset": "x", "at": times[0], "task": "fit"}]
+
+
+def test_whoever_left_the_dead_to_a_scheduler_does_not_for_ever_though_others_did_at_once(lab_exp):
+    session = lab_exp._session
+    first, second = session.deferring(), session.deferring()
+    with first:
+        second.__enter__()
+    second.__exit__(None, None, None)
+    assert not session.observer.defers

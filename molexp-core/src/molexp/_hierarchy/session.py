@@ -155,7 +155,7 @@ class Session:
     @contextmanager
     def deferring(self) -> Iterator[None]:
         """Take nobody for dead meanwhile: a scheduler is asked next, who can tell why."""
-        judging = self.observer
+        judging = replace(self.observer, defers=False)  # another thread may defer, too, and end first
         self._observer = replace(judging, defers=True)
         try:
             yield
