@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +70,20 @@ def test_a_script_has_all_of_its_options_and_can_be_read():
         "cd -- '/a b' || exit 1\n"
         """exec run 'it'"'"'s'\n"""
     )
+
+
+@pytest.mark.parametrize(("left", "ends"), [(100, 25), (3600, 3450), (None, None)])
+def test_a_job_without_a_limit_of_its_own_has_time_to_begin_however_short_that_of_its_partition(tmp_path, left, ends):
+    batch = Batch(token="molexp-1", command=("sh", "-c", "echo ${MOLEXP_JOB_ENDS-none}"), size=1, folder=str(tmp_path))
+    now = int(time.time())
+    given = {**os.environ, "MOLEXP_JOB_ENDS": "7", **({} if left is None else {"SLURM_JOB_END_TIME": str(now + left)})}
+    said = subprocess.run(
+        ["bash", "-c", SlurmQueue().script(batch)], env=given, capture_output=True, text=True, check=True
+    )
+    if ends is None:
+        assert said.stdout == "none\n"
+    else:
+        assert now + ends <= int(said.stdout) <= now + ends + 60
 
 
 @pytest.mark.parametrize(

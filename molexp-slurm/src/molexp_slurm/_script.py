@@ -135,7 +135,9 @@ def _variables(batch: Batch, site: Site) -> Iterator[str]:
         yield f"export MOLEXP_JOB_ENDS=$(({end} - {min(warned, limit * 3 // 4)}))"
     else:
         yield "unset MOLEXP_JOB_ENDS"
-        yield f'[ -z "$SLURM_JOB_END_TIME" ] || export MOLEXP_JOB_ENDS=$((SLURM_JOB_END_TIME - {warned}))'
+        yield "molexp_left=$((${SLURM_JOB_END_TIME:-0} - $(date +%s)))"  # the partition's default may be a minute or two
+        yield f"molexp_warned=$((molexp_left * 3 / 4 < {warned} ? molexp_left * 3 / 4 : {warned}))"
+        yield '[ -z "$SLURM_JOB_END_TIME" ] || export MOLEXP_JOB_ENDS=$((SLURM_JOB_END_TIME - molexp_warned))'
     for name, value in _checked(batch.environment).items():
         yield f"export {name}={_quoted(value)}"
 
