@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -236,3 +239,39 @@ def test_a_class_that_is_not_there_is_told_in_words():
 
     said = str(asyncio.run(scene()).error)
     assert "The class dask_jobqueue.NoSuchCluster, which is to start a Dask cluster, cannot be imported" in said
+
+
+def test_a_class_that_can_only_be_imported_in_the_main_thread_is_told_in_words(tmp_path, monkeypatch):
+    (tmp_path / "handling.py").write_text("import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def scene() -> Outcome:
+        async with DaskExecutor(cluster="handling.Cluster") as executor:
+            return await executor.submit(Call(kit.add, (1,)))
+
+    with ThreadPoolExecutor(1) as pool:
+        said = str(pool.submit(asyncio.run, scene()).result().error)
+    assert "Import handling in the main thread before." in said
+
+
+def test_a_class_is_imported_in_a_thread_while_the_main_one_sets_handlers_of_signals(tmp_path, monkeypatch):
+    begun, done = Event(), Event()
+    monkeypatch.setitem(sys.modules, "scene_of_handlers", SimpleNamespace(begun=begun, done=done))
+    (tmp_path / "waiting.py").write_text(
+        "import scene_of_handlers as scene\nscene.begun.set()\nscene.done.wait(60)\nraise ImportError('in vain')\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def scene() -> Outcome:
+        async with DaskExecutor(cluster="waiting.Cluster") as executor:
+            return await executor.submit(Call(kit.add, (1,)))
+
+    before = signal.getsignal(signal.SIGINT)
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(asyncio.run, scene())
+        assert begun.wait(60)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        done.set()
+        said = str(outcome.result().error)
+        signal.signal(signal.SIGINT, before)
+    assert "cannot be imported: in vain. Install" in said

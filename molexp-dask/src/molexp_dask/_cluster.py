@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -63,16 +64,18 @@ class Place(Struct, frozen=True):
             return None
         name = self.cluster if "." in self.cluster else f"distributed.{self.cluster}"
         module, _, cls = name.rpartition(".")
+        may_handle = threading.current_thread() is threading.main_thread()
         before = signal.getsignal(signal.SIGINT)
         try:
             return getattr(import_module(module), cls)
         except Exception as error:
+            is_missing = may_handle or isinstance(error, ImportError | AttributeError)
+            todo = "Install the package that has it." if is_missing else f"Import {module} in the main thread before."
             raise ExecutorError(
-                f"The class {name}, which is to start a Dask cluster, cannot be imported: {error}. Install the package that has it.",
-                call="",
+                f"The class {name}, which is to start a Dask cluster, cannot be imported: {error}. {todo}", call=""
             ) from error
         finally:
-            if signal.getsignal(signal.SIGINT) is not before:
+            if may_handle and signal.getsignal(signal.SIGINT) is not before:
                 signal.signal(signal.SIGINT, before)
 
     def __str__(self) -> str:
