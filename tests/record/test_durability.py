@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import time
@@ -10,6 +11,7 @@ import pytest
 
 import molexp as me
 from molexp.workflow import WorkflowBuilder
+from tests.record.helpers import amid
 from tests.stores.local import linux
 
 pytestmark = linux
@@ -71,6 +73,18 @@ def test_a_sweep_is_flushed_as_one(lab_exp, flushed):
     assert flushed[:3] == [f"{folder}/run.json" for folder in folders]
     assert {*folders, f"{EXP}/runs", EXP} <= set(flushed)
     assert flushed.count(f"{EXP}/runs") == 1
+
+
+def test_a_sweep_that_fails_halfway_is_flushed_as_far_as_it_came(lab_exp, lab, flushed, monkeypatch):
+    def full():
+        raise OSError(errno.ENOSPC, "no space")
+
+    flushed.clear()
+    ids = [lab_exp.derived_id({"s": number}) for number in (1, 2)]
+    amid(monkeypatch, lab.store, ["create"], f"runs/{ids[1]}/", full)
+    with pytest.raises(OSError, match="no space"):
+        lab_exp.runs.create_many([{"s": 1}, {"s": 2}])
+    assert f"{EXP}/runs/{ids[0]}/run.json" in flushed
 
 
 def test_a_large_sweep_is_flushed_by_one_call(lab_exp, flushed):

@@ -187,14 +187,16 @@ class Deriving:
         if missing:
             repeated = experiment._repeated()
             session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
-        for run_id, (own, replica) in missing.items():
-            said = {"own_parameters": own, "replica": replica, **self._said}
-            if (run := _create(experiment, repeated, run_id, said, written.append)) is not None:
-                made[run_id] = run
-        if written:
-            relied = [*above(experiment.path), layout.document(experiment.path)]
-            relied.append(definition_key(experiment.path, experiment.revision))
-            session.flushing.made(*written, relies_on=relied)
+        try:
+            for run_id, (own, replica) in missing.items():
+                said = {"own_parameters": own, "replica": replica, **self._said}
+                if (run := _create(experiment, repeated, run_id, said, written.append)) is not None:
+                    made[run_id] = run
+        finally:  # those before one that cannot be made are there to stay
+            if written:
+                relied = [*above(experiment.path), layout.document(experiment.path)]
+                relied.append(definition_key(experiment.path, experiment.revision))
+                session.flushing.made(*written, relies_on=relied)
         return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
 
 
