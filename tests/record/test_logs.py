@@ -347,6 +347,16 @@ def test_a_tail_reads_only_the_end(place, run, monkeypatch):
     assert log.tail(30_000) == lines
 
 
+def test_a_tail_of_a_log_without_ends_of_lines_is_no_longer_than_64_mib(tmp_path):
+    with me.Workspace(tmp_path).Project("p").Experiment("e").Run(id="r").start() as ctx:
+        ctx.log("bar").append("x")
+        ctx.flush()
+        with tmp_path.joinpath("projects/p/experiments/e/runs/r/logs/bar.log").open("r+b") as file:
+            file.truncate(200 << 20)  # a sparse file, of which nothing lies on a disk
+        start, data = ctx.run.logs["bar"].end(3)
+        assert (start, len(data)) == (136 << 20, 64 << 20)
+
+
 @pytest.mark.parametrize(
     "text", ["", "one", "one\n", "\n", "one\r\ntwo\rthree", "a\n\nb\n", "x" * 40_000 + "\ny", "y\n" + "x" * 90_000]
 )

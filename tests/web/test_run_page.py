@@ -153,6 +153,7 @@ def test_a_run_that_goes_on_refreshes_itself_and_follows_its_log(lab, open_page)
         (parts,) = [one["data-parts"].split() for one in page.of("div") if "data-parts" in one]
         assert {"head", "values", "files"} <= set(parts) <= {found["id"] for _, found in page.elements if "id" in found}
         assert page.of("pre", **{"data-log": "relax"})[0]["data-follow"].startswith("/api/v1/workspaces/lab/logs?")
+        assert 'querySelector("[data-parts]")' in open_page("/static/charts.js").text, "so its curves go on as well"
     page = open_page("/w/lab/runs/metals/cu/live")
     assert not [one for one in page.of("div") if "data-parts" in one]
     assert "data-follow" not in page.of("pre", **{"data-log": "relax"})[0]

@@ -13,6 +13,7 @@ from molexp.errors import KeyNotFoundError, NotFoundError
 
 _WRITING = ("append", "write", "writelines")
 _TAIL = 1 << 14  # bytes of the end of a log that are read first
+_LONGEST_TAIL = 1 << 26
 
 
 class LogReader:
@@ -82,7 +83,8 @@ class LogReader:
     def end(self, n: int) -> tuple[int, bytes]:
         """Return the bytes of the newest attempt's last `n` lines at least, and where they begin.
 
-        They are read in pieces of the end, which grow until they have as many lines.
+        They are read in pieces of the end, which grow until they have as many lines, or 64 MiB: a log without ends of lines
+        may be larger than the memory.
         """
         try:
             size = self.size or self._store.stat(self.key).size
@@ -90,8 +92,8 @@ class LogReader:
             while start > 0 and n > 0:
                 start, span = max(0, size - span), span * 4
                 data = self._store.read(self.key, start, size - start)
-                whole = data.partition(b"\n")[2] if start else data  # it may begin within a line
-                if start == 0 or whole.count(b"\n") >= n:
+                whole = data.partition(b"\n")[2] if start and b"\n" in data else data  # it may begin within a line
+                if start == 0 or whole.count(b"\n") >= n or span > _LONGEST_TAIL:
                     lines = b"".join(whole.splitlines(keepends=True)[-n:])
                     return size - len(lines), lines
             return size, b""

@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from typing import IO
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 
 import molexp as me
 from molexp_web._api.declaring import Asked
+from molexp_web._pages.previews import OUTSIDE, lies_outside
 from molexp_web._server.conditional import has, tag_of
 from molexp_web._server.headers import ASSET_POLICY, PDF_POLICY
 
 _PIECE = 1 << 18
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_ODD = re.compile(r"[^\w.+-]", re.ASCII)
 _CODE = re.compile(r"(javascript|ecmascript|css|x-python|x-sh)")
 _TEXTS = {"log", "md", "rst", "toml", "yaml", "yml", "ini", "cfg", "xyz", "extxyz", "cif", "pdb", "jsonl", "out", "inp"}
 
@@ -24,6 +27,8 @@ _TEXTS = {"log", "md", "rst", "toml", "yaml", "yml", "ini", "cfg", "xyz", "extxy
 def content(asked: Asked) -> Response:
     """Send the bytes of an asset."""
     asset = asked.workspace.asset(asked.part("id"))
+    if lies_outside(asset):
+        raise HTTPException(403, OUTSIDE)
     kind = type_of(asset)
     file = asset.open()
     try:
@@ -85,7 +90,7 @@ def _pieces(file: IO[bytes], start: int, stop: int) -> Iterator[bytes]:
 def type_of(asset: me.Asset) -> str:
     """Return the type of an asset's bytes for a browser. Code is text: no page of ours can execute it."""
     name = asset.key.rpartition("/")[2]
-    guessed, encoding = mimetypes.guess_type(name)
+    guessed, encoding = mimetypes.guess_type(_ODD.sub("_", name))  # of "data:TYPE,", it would return any TYPE
     if encoding or (guessed is None and name.rpartition(".")[2].lower() not in _TEXTS):
         return "application/octet-stream"
     if guessed is None or _CODE.search(guessed):

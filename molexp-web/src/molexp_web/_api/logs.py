@@ -96,7 +96,7 @@ def _bytes(run: me.Run, part: me.LogReader, start: int, count: int) -> bytes:
     try:
         with asset.open() as file:
             file.seek(start)
-            found: bytes = file.read(min(count, part.size - start) if part.size else count)
+            found: bytes = file.read(min(count, max(0, part.size - start)) if part.size else count)
             return found
     except KeyNotFoundError:
         if part.size:

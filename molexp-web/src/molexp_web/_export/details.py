@@ -10,6 +10,7 @@ import attrs
 
 import molexp as me
 from molexp_web._export.gathering import Put, bounded, plain
+from molexp_web._pages.previews import lies_outside
 
 PICTURES = {".gif": "gif", ".jpeg": "jpg", ".jpg": "jpg", ".png": "png", ".webp": "webp"}
 """Suffixes of files that every browser shows as pictures, and that execute nothing: SVG is not among them."""
@@ -71,7 +72,8 @@ class Details:
     def _pictures(self, assets: Sequence[me.Asset]) -> Iterator[dict[str, str]]:
         some = [one for one in assets if _suffix(one.name) in PICTURES and (one.size or 0) <= _LARGEST]
         for one in some[:_PICTURES]:
-            yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], one.read_bytes())}
+            if not lies_outside(one):
+                yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], one.read_bytes())}
 
 
 def _suffix(name: str) -> str:
@@ -93,5 +95,6 @@ def _curves(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _end(run: me.Run, name: str) -> str:
-    text = str(run.asset(name, kind="log").load())
-    return text if len(text) <= _LOG else f"…{text[-_LOG:]}"
+    start, data = run.logs[name].end(_LOG)  # as many lines as it may have letters
+    text = data.decode("utf-8", "replace")
+    return text if len(text) <= _LOG and not start else f"…{text[-_LOG:]}"

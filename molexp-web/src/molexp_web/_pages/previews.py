@@ -38,6 +38,7 @@ _TEXTS = {
 }
 _TEXTS |= {"json", "inp", "err", "sh", "dat", "tex"}
 
+OUTSIDE = "Its bytes are those of a file outside of the workspace, and not shown here. `molexp assets get` copies them."
 _LARGEST_IMAGE = 20 << 20  # bytes of an image that a page shows
 _LARGEST_ATOMS = 4 << 20
 _READ = 64 << 10  # bytes of a text that are read, and shown
@@ -71,7 +72,12 @@ def suffix_of(asset: Asset) -> str:
 
 def is_image(asset: Asset) -> bool:
     """Tell whether a browser shows it as an image."""
-    return suffix_of(asset) in IMAGES and asset.size <= _LARGEST_IMAGE
+    return suffix_of(asset) in IMAGES and asset.size <= _LARGEST_IMAGE and not lies_outside(asset)
+
+
+def lies_outside(asset: Asset) -> bool:
+    """Tell whether its bytes lie outside of the workspace: data by a link, of which a stranger's record may name any file."""
+    return asset.kind == "data" and asset.to_dict()["fields"].get("external") is True
 
 
 def preview_of(asset: Asset, plugins: Iterable[Panel] = ()) -> Preview:
@@ -81,6 +87,8 @@ def preview_of(asset: Asset, plugins: Iterable[Panel] = ()) -> Preview:
         asset: the asset.
         plugins: panels of plugins for its kind, which come first.
     """
+    if lies_outside(asset):
+        return Preview("", (), OUTSIDE)
     first = tuple(plugins)
     suffix = suffix_of(asset)
     if is_image(asset):
@@ -97,7 +105,8 @@ def preview_of(asset: Asset, plugins: Iterable[Panel] = ()) -> Preview:
 
 def _panels(asset: Asset, suffix: str) -> Iterator[Panel]:
     if suffix in ATOMS and asset.size <= _LARGEST_ATOMS:
-        yield Panel(structure=asset.read_bytes().decode("utf-8", "replace"), format=ATOMS[suffix])
+        with asset.open() as stream:
+            yield Panel(structure=_read(stream, _LARGEST_ATOMS).decode("utf-8", "replace"), format=ATOMS[suffix])
     elif suffix in _TABLES:
         yield _csv(asset, _TABLES[suffix])
     elif suffix in ("parquet", "pq"):
@@ -117,12 +126,17 @@ def _panels(asset: Asset, suffix: str) -> Iterator[Panel]:
 
 
 def _json(asset: Asset) -> Panel:
-    data = asset.read_bytes()
+    with asset.open() as stream:
+        data = _read(stream, _WHOLE_JSON)
+    text = ""
     try:
-        text = json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+        for piece in json.JSONEncoder(indent=2, ensure_ascii=False).iterencode(json.loads(data)):
+            if len(text) > _READ:  # indents may be a thousand times as long as the file
+                break
+            text += piece
     except ValueError:
         return _text(asset)
-    return Panel(text=text[:_READ], note=_left(len(text), _READ, "letters"))
+    return Panel(text=text[:_READ], note=f"The first {_READ} letters." if len(text) > _READ else "")
 
 
 def _text(asset: Asset) -> Panel:
@@ -151,22 +165,28 @@ def _csv(asset: Asset, separator: str) -> Panel:
 def parquet_rows(asset: Asset) -> Panel:
     """Return the first rows of a Parquet file: only these are read."""
     try:
-        from pyarrow import parquet
+        from pyarrow import ArrowException, parquet
     except ModuleNotFoundError:
         return Panel(note="To see the rows of a Parquet file here, install pyarrow.")
-    with asset.open() as stream:
-        file = parquet.ParquetFile(stream)
-        names = file.schema_arrow.names
-        batch = next(file.iter_batches(_ROWS, columns=names[:_COLUMNS]), None)
-        total = file.metadata.num_rows
-    rows = [] if batch is None else [[*row.values()] for row in batch.to_pylist()]
+    try:
+        with asset.open() as stream:
+            # With a buffer, pages are read one by one, and not whole groups of rows.
+            file = parquet.ParquetFile(stream, buffer_size=_READ, pre_buffer=False)
+            names = file.schema_arrow.names
+            batch = next(file.iter_batches(_ROWS, columns=names[:_COLUMNS]), None)
+            total = file.metadata.num_rows
+        # A value that a dictionary has once may be long: it becomes a cell before the next one is looked at.
+        cells = [] if batch is None else [[_cell(one.as_py()) for one in column] for column in batch.columns]
+    except ArrowException as error:  # not all of these are ValueErrors
+        raise ValueError(f"It cannot be read as Parquet: {error}") from None
+    rows = [*zip(*cells, strict=True)]
     notes = [
         f"The first {len(rows)} of {total} rows." if total > len(rows) else "",
         _left(len(names), _COLUMNS, "columns"),
     ]
     return Panel(
         columns=names[:_COLUMNS],
-        rows=[[_cell(one) for one in row] for row in rows],
+        rows=rows,
         note=" ".join(filter(None, notes)),
     )
 

@@ -20,6 +20,7 @@ from molexp_web._pages.rendering import duration, render, url_for, with_query, w
 
 _ATTEMPTS = 8  # side by side, the newest
 _LINES, _MOST_LINES = 200, 5000  # of a log
+_LOG = 1 << 20  # bytes of its end that are kept, however long its lines are
 _LAST_LINES = 12  # of a log, beside an error
 _VALUES = 500  # parameters, results or metrics that are listed
 _DRAWN = 150  # tasks of a graph that is drawn
@@ -256,7 +257,10 @@ def _logs(request: Request, run: me.Run) -> tuple[dict[str, Any] | None, str]:
 
 def _end(run: me.Run, name: str, count: int) -> list[str]:
     """Return the last lines of a log; a carriage return ends none, as in a terminal."""
-    data = b"".join(piece.data for piece in me.read_logs(run, name, lines=False, tail=count))
+    data = bytearray()
+    for piece in me.read_logs(run, name, lines=False, tail=count):
+        data += piece.data
+        del data[:-_LOG]
     lines = data.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     return (lines[:-1] if lines[-1] == "" else lines)[-count:]
 

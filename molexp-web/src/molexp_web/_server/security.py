@@ -109,10 +109,10 @@ class Guard:
 
     def _entered(self, request: Request) -> Response | None:
         """Return an answer to whoever has no token, or comes with one in the address; None for everybody else."""
-        path = request.url.path.removeprefix(self.prefix)
+        path = str(request.scope["path"]).removeprefix(self.prefix)  # not of a URL, which the Host has a part in
         if self.token is None or path.startswith(_STATIC):
             return None
-        pairs = parse_qsl(request.url.query, keep_blank_values=True)
+        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for name, value in pairs if name == "token"]
         if given and request.method in _READING and _equal(given[-1], self.token):
             query = urlencode([pair for pair in pairs if pair[0] != "token"])

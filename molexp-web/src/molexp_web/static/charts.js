@@ -258,11 +258,11 @@ class Board {
       return;
     }
     const again = async () => {
-      const goesOn = document.querySelector("#head [hx-trigger]");
+      const goesOn = document.querySelector("[data-parts]");
       if (!document.hidden || !goesOn) await this.load().catch(() => undefined); // once more when it has ended
       if (goesOn) setTimeout(again, LIVE);
     };
-    if (document.querySelector("#head [hx-trigger]")) setTimeout(again, LIVE);
+    if (document.querySelector("[data-parts]")) setTimeout(again, LIVE);
   }
 }
 
