@@ -107,6 +107,17 @@ def test_only_what_changed_is_sent_again(lab):
     assert asking.get("/api/v1/workspaces/lab/runs", headers={"If-None-Match": tag}).status_code == 200
 
 
+def test_what_is_done_to_projects_and_experiments_without_runs_is_sent(lab):
+    asking = client_of(lab)
+    addresses = [f"/api/v1/workspaces/lab{path}" for path in ("", "/projects", "/experiments")]
+    lab.Project("empty").Experiment("e")
+    before = [asking.get(address) for address in addresses]
+    lab.project("empty").delete()
+    for address, known in zip(addresses, before, strict=True):
+        after = asking.get(address, headers={"If-None-Match": known.headers["etag"]})
+        assert after.status_code == 200, address
+
+
 # -------------------------------------------------------------------------------------------------------------- metrics
 
 

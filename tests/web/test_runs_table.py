@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import molexp as me
 from molexp_web import application
+from tests.internals import at
 
 TOKEN = "a long random text that nobody guesses"
 
@@ -271,6 +272,15 @@ def test_what_is_shown_is_refreshed_for_next_to_nothing_until_something_changes(
     changed = table.client.get(f"{live}&version={version}")
     assert names(changed.text)[0] == "metals/cu/new"
     assert "<html" not in changed.text
+
+
+def test_what_changes_while_a_page_is_made_is_on_it_after_the_next_look(lab, table, monkeypatch):
+    exp = lab.project("metals").experiment("cu")
+    at(monkeypatch, "a question is answered", lambda *_: exp.Run({"a": 9}, id="new"), after=True)
+    page = table(columns="params.a")
+    assert "metals/cu/new" not in names(page)
+    live, version = (place_in(rf'data-{name}="([^"]*)"', page) for name in ("live", "version"))
+    assert "metals/cu/new" in names(table.client.get(f"{live}&version={version}").text)
 
 
 def test_no_more_runs_are_read_than_are_shown(lab, table, monkeypatch):

@@ -16,16 +16,13 @@ def _limit(default: int, most: int) -> Parameter:
 
 READING = (
     Operation("/workspaces", reading.workspaces, "List the workspaces.", returns="A list of names and URLs."),
-    Operation(
-        WORKSPACE, reading.workspace, "Describe a workspace.", returns="As `molexp info --json`.", versioned=True
-    ),
+    Operation(WORKSPACE, reading.workspace, "Describe a workspace.", returns="As `molexp info --json`."),
     Operation(
         f"{WORKSPACE}/projects",
         reading.projects,
         "List projects.",
         (_ARCHIVED,),
         "As the entries of `molexp ls --json`.",
-        versioned=True,
     ),
     Operation(
         f"{WORKSPACE}/experiments",
@@ -33,7 +30,6 @@ READING = (
         "List experiments.",
         (Parameter("project", "Only of this project.", default=""), _ARCHIVED),
         "As the entries of `molexp ls PROJECT --json`.",
-        versioned=True,
     ),
     Operation(
         f"{WORKSPACE}/runs",

@@ -31,7 +31,8 @@ def runs_page(request: Request) -> Response:
         return RedirectResponse(with_query(url_for(request, "runs", workspace=_name(request)), *found), 303)
     workspace, asked, part = workspace_of(request), asked_of(request.query_params), request.query_params.get("part", "")
     known = known_of(request)
-    if part and request.query_params.get("version") == workspace.catalog.version():
+    version = workspace.catalog.version()  # before the answer: what changes meanwhile is asked for again
+    if part and request.query_params.get("version") == version:
         return Response(status_code=204)
     if asked.group:
         context: dict[str, Any] = {"groups": groups_of(workspace, asked), "listing": None}
@@ -40,7 +41,7 @@ def runs_page(request: Request) -> Response:
             "listing": listing_of(workspace, asked, known, counted="counted" in (part, *request.query_params)),
             "groups": None,
         }
-    context["version"] = workspace.catalog.version()
+    context["version"] = version
     if part:
         return render(request, "runs_live.html", **_common(request, asked), **context)
     return render(
