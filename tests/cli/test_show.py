@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from molexp.workflow import WorkflowBuilder
 from tests.cli.helpers import DEADLINE
 
 
@@ -163,6 +164,24 @@ def test_a_failure_ends_with_your_own_frames_and_how_to_go_on(in_lab, here, mole
         "hint: To try again, call the script that started it, or start it in Python: ws.run('p/e/fails').start()\n"
     )
     assert molexp("show", "fails", "--json").json()["error"]["frames"].endswith(trace.strip())
+
+
+def test_a_run_is_shown_though_its_experiment_cannot_be_read(in_lab, molexp):
+    exp = in_lab.Project("p").Experiment("broken")
+    wf = WorkflowBuilder(name="w")
+
+    @wf.task
+    def divide(ctx):
+        return 1 / 0
+
+    spec = wf.build()
+    spec.bind_to(exp)
+    spec.execute_sync(run=exp.Run(id="one"))
+    next(Path("lab").rglob("broken/experiment.json")).write_text("{")
+    assert (
+        molexp("show", "p/broken/one").err
+        == "hint: To resume it: molexp execute p/broken/one --script SCRIPT --resume\n"
+    )
 
 
 def test_a_command_that_failed_shows_how_to_try_it_again(in_lab, molexp):

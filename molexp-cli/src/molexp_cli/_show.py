@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,11 +11,17 @@ from molexp_cli import _words
 from molexp_cli._failing import NOT_FOUND
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
 from molexp_cli._output import drawable, headline, on_terminal, pairs, say, table, tell_unreadable, write
+from molexp_cli.restarting import command_line, how_to_restart
 
 if TYPE_CHECKING:
     import molexp
 
 _NAMED = 4  # a line of a graph names at most this many tasks
+_RESTARTING = {
+    "resume": "To resume it",
+    "repeat": "To try again",
+    "python": "To try again, call the script that started it, or start it in Python",
+}
 
 
 def show(
@@ -68,8 +73,8 @@ def show(
     _files(found["assets"], str(found["path"]))
     _notes(found.get("notes") or ())
     _traceback(found)
-    if hint := _resumed(opened.run(found["path"]), found):
-        say(f"hint: {hint}", prefix="")
+    if (how := how_to_restart(opened.run(found["path"]), found)) is not None:
+        say(f"hint: {_RESTARTING[how[0]]}: {how[1]}", prefix="")
 
 
 def _draw(run: molexp.Run, as_json: bool) -> None:
@@ -204,7 +209,7 @@ def _attempts(history: list[Mapping[str, Any]], told: str) -> None:
     shown = [n for n, title in enumerate(titles) if not drawn or title != "REASON" or any(row[n] for row in rows)]
     table([titles[n] for n in shown], [[row[n] for n in shown] for row in rows])
     commands = [
-        (str(one.get("attempt")), _exit(command), _line(command.get("command")))
+        (str(one.get("attempt")), _exit(command), command_line(command.get("command")))
         for one in history
         for command in one.get("commands") or ()
     ]
@@ -219,21 +224,6 @@ def _traceback(found: Mapping[str, Any]) -> None:
         write("")
         headline("traceback")
         write(str(frames))
-
-
-def _resumed(run: molexp.Run, found: Mapping[str, Any]) -> str:
-    """Return how a run that did not succeed is started again; "" if there is nothing to start."""
-    history = found["execution_history"]
-    if not history or not run.status.finished or found["status"] == "succeeded":
-        return ""
-    commands = [one for attempt in history for one in attempt.get("commands") or ()]
-    if found["workflow_graph"]:
-        script = run.experiment.workflow_source
-        return f"To resume it: molexp execute {found['path']} --script {shlex.quote(script or 'SCRIPT')} --resume"
-    if len(commands) == 1 and isinstance(commands[0].get("command"), list):
-        experiment, _, name = str(found["path"]).rpartition("/")
-        return f"To try again: molexp exec {experiment} --id {name} -- {_line(commands[0]['command'])}"
-    return f"To try again, call the script that started it, or start it in Python: ws.run({found['path']!r}).start()"
 
 
 def _attempt(one: Mapping[str, Any], drawn: bool, told: str) -> list[str]:
@@ -263,10 +253,6 @@ def _ended(attempt: Mapping[str, Any]) -> str:
 
 def _exit(command: Mapping[str, Any]) -> str:
     return "timed out" if command.get("timed_out") else str(command.get("exit_code"))
-
-
-def _line(command: Any) -> str:
-    return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
 
 
 def _files(assets: list[Mapping[str, Any]], path: str) -> None:

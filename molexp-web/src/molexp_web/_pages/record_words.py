@@ -52,10 +52,3 @@ def took(start: Any, end: Any) -> float | None:
     """Return the seconds between two moments of the record; None where one of them is missing."""
     began, ended = moment(start), moment(end)
     return (ended - began).total_seconds() if began and ended else None
-
-
-def command_line(command: Any) -> str:
-    """Return a command as it is typed."""
-    import shlex
-
-    return shlex.join(map(str, command)) if isinstance(command, list | tuple) else str(command)

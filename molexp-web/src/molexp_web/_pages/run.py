@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 import molexp as me
 from molexp.errors import MolexpError
+from molexp_cli.restarting import command_line, how_to_restart
 from molexp_web._pages.api_links import api_link
 from molexp_web._pages.asset_rows import asset_link, file_rows, lineage_link
 from molexp_web._pages.charts import chart_settings, kept_query, last_values
 from molexp_web._pages.graphs import Node, Picture, laid_out
-from molexp_web._pages.record_words import cell, command_line, flat, is_number, lines_of, took
+from molexp_web._pages.record_words import cell, flat, is_number, lines_of, took
 from molexp_web._pages.rendering import duration, render, url_for, with_query, workspace_of
 
 _ATTEMPTS = 8  # side by side, the newest
@@ -27,6 +28,11 @@ _DRAWN = 150  # tasks of a graph that is drawn
 _TASKS = 300  # in the table
 _FILES = 200
 _DIFF = 200_000  # letters
+_RESTARTING = {
+    "resume": "Resume it; tasks that succeeded are not repeated",
+    "repeat": "Try again",
+    "python": "Try again, in Python, or by the script that started it",
+}
 
 
 def run_page(request: Request) -> Response:
@@ -124,6 +130,7 @@ def _failure(run: me.Run, found: Mapping[str, Any], logs: Mapping[str, Any] | No
     newest = history[-1] if history else {}
     reason = str(newest.get("reason") or "")
     said = str(error.get("message") or "")
+    how = how_to_restart(run, found)
     return {
         "type": error.get("type") or "",
         "message": said or reason,
@@ -134,28 +141,8 @@ def _failure(run: me.Run, found: Mapping[str, Any], logs: Mapping[str, Any] | No
         "trace": error.get("trace") or "",
         "tail": lines_of(logs["lines"][-_LAST_LINES:]) if logs else "",
         "log": logs["name"] if logs else "",
-        "resume": resuming(run, found),
+        "resume": (_RESTARTING[how[0]], how[1]) if how is not None else None,
     }
-
-
-def resuming(run: me.Run, found: Mapping[str, Any]) -> tuple[str, str]:
-    """Return how a run is started again: the words, and the command or the line of Python."""
-    import shlex
-
-    path = str(found["path"])
-    commands = [one for attempt in found["execution_history"] for one in attempt.get("commands") or ()]
-    if found.get("workflow_graph"):
-        try:
-            script = run.experiment.workflow_source
-        except MolexpError:
-            script = None
-        where = shlex.quote(script or "SCRIPT")
-        return "Resume it; tasks that succeeded are not repeated", f"molexp execute {path} --script {where} --resume"
-    if len(commands) == 1 and isinstance(commands[0].get("command"), list):
-        experiment, _, name = path.rpartition("/")
-        line = command_line(commands[0]["command"])
-        return "Try again", f"molexp exec {experiment} --id {name} -- {line}"
-    return "Try again, in Python, or by the script that started it", f"ws.run({path!r}).start()"
 
 
 # ----------------------------------------------------------------------------------------------------------------- tasks
