@@ -12,6 +12,8 @@ from molexp.contracts import AssetKind, Preview, Sink, Source
 from molexp_science._libraries import class_name, imported, library
 
 _SHOWN = 800  # pixels of the longer side of a preview
+_MOST_PIXELS = 1 << 27  # of an image that is made smaller: all of them are in memory for that
+_LARGEST = 1 << 24  # bytes of a file that is shown as it is
 
 
 class ImageFields(Struct, frozen=True):
@@ -98,9 +100,12 @@ class ImageKind(AssetKind[Any, ImageFields]):
         """Show the image, a large one smaller."""
         fields = source.fields
         text = f"{fields.width} x {fields.height}, {fields.mode}"
+        if fields.width * fields.height > _MOST_PIXELS:
+            return Preview(text=text)
         if max(fields.width, fields.height) <= _SHOWN:
             with source.open() as stream:
-                return Preview(text=text, png=stream.read())
+                data = stream.read(_LARGEST + 1)
+            return Preview(text=text, png=data if len(data) <= _LARGEST else b"")
         image = _opened(source)
         if image.mode in ("P", "1"):
             image = image.convert("RGBA")

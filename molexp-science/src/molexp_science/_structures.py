@@ -22,6 +22,7 @@ _FORMATS = {
 _KNOWN = {".cif", ".db", ".gro", ".mol", ".mol2", ".pdb", ".poscar", ".sdf", ".traj", ".vasp"}
 _KNOWN |= {suffix for _, suffixes in _FORMATS.values() for suffix in suffixes}
 SHOWN = 10  # atoms in a preview
+_LINE = 1 << 20  # characters of a line at most
 
 
 class StructureFields(Struct, frozen=True):
@@ -180,9 +181,9 @@ def energy_text(energy: float | None) -> str:
 
 def first_rows(stream: IO[bytes]) -> tuple[int, list[list[str]]]:
     """Return the number of atoms of a frame of extended XYZ, and the symbols and positions of the first."""
-    size = int(stream.readline())
-    stream.readline()
-    return size, [stream.readline().decode().split()[:4] for _ in range(min(size, SHOWN))]
+    size = int(stream.readline(100))
+    stream.readline(_LINE)
+    return size, [stream.readline(_LINE).decode().split()[:4] for _ in range(min(size, SHOWN))]
 
 
 def atom_lines(rows: Sequence[Sequence[str]], size: int) -> list[str]:

@@ -17,7 +17,7 @@ from molexp._values.tables import Rows
 from molexp._views.tracebacks import fold_traceback
 from molexp.contracts import Store
 from molexp.contracts._assets import Asset
-from molexp.errors import CorruptRecordError, MolexpError
+from molexp.errors import CorruptRecordError, InvalidKeyError, MolexpError
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -58,8 +58,16 @@ def describe_run(run: Run) -> dict[str, Any]:
         ),
         "problems": state.problems,
         "error": _error(state, assets, store),
-        "assets": [{**asset.to_dict(), "location": store.locate(asset.key)} for asset in assets],
+        "assets": [{**asset.to_dict(), "location": _location(store, asset)} for asset in assets],
     }
+
+
+def _location(store: Store, asset: Asset) -> str | None:
+    """Return where the bytes lie; None if the record names no place in the workspace."""
+    try:
+        return store.locate(asset.key)
+    except InvalidKeyError:
+        return None
 
 
 def _readable(read: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any] | None:

@@ -19,6 +19,7 @@ _LONGEST = 20_000  # of a text in a run's document
 _LISTED = 10  # runs that the overview names, of each sort
 _EXACT = 2**53  # a browser loses digits of an integer above
 _OF_A_METRIC = ("last", "min", "max")
+_OF_AN_ATTEMPT = ("attempt", "status", "started_at", "ended_at", "host", "reason")
 
 Put = Callable[[str, Any], str]
 """Write a part of a kind, and return the name by which a page loads it."""
@@ -119,8 +120,16 @@ def document_of(row: me.RunRow) -> dict[str, Any]:
             if (found := document.get(name))
         },
         "metrics": bounded({name: {key: one.get(key) for key in _OF_A_METRIC} for name, one in row.metrics.items()}),
-        "attempts": bounded([dict(one) for one in row.execution_history]),
+        "attempts": bounded([_attempt(one) for one in row.execution_history]),
     }
+
+
+def _attempt(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of an attempt: no command line, folder or user, which the copy's files would tell."""
+    found = {name: one[name] for name in _OF_AN_ATTEMPT if name in one}
+    if isinstance(error := one.get("error"), Mapping):
+        found["error"] = {name: error.get(name) for name in ("type", "message")}
+    return found
 
 
 def bounded(value: Any) -> Any:

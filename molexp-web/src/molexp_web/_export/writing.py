@@ -49,13 +49,16 @@ class Copy:
         store = backend.open(url, {} if colon else {"durability": "never"})
         try:
             told = json.loads(store.read(MARK))
+            files, before = [[str(one) for one in told[name]] for name in ("files", "before")]
         except KeyNotFoundError:
             if next(iter(store.list()), None) is not None:
                 raise ValueError(
                     f"{target} holds something else than a copy by molexp ui --export: choose another place."
                 ) from None
-            told = {"files": [], "before": []}
-        return cls(store, frozenset(told["files"]), frozenset(told["before"]))
+            files, before = [], []
+        except (LookupError, TypeError, ValueError, RecursionError):
+            raise ValueError(f"{MARK} in {target} is not by molexp ui --export: choose another place.") from None
+        return cls(store, frozenset(files), frozenset(before))
 
     def put(self, kind: str, value: Any) -> str:
         """Write a part, and return its name."""
