@@ -31,7 +31,7 @@ def how_to_restart(run: molexp.Run, found: Mapping[str, Any]) -> tuple[str, str]
     if found.get("workflow_graph"):
         try:
             script = run.experiment.workflow_source
-        except MolexpError:  # what the experiment says cannot be read
+        except MolexpError:  # its document cannot be read
             script = None
         return "resume", f"molexp execute {path} --script {shlex.quote(script or 'SCRIPT')} --resume"
     if len(commands) == 1 and isinstance(commands[0], list):
