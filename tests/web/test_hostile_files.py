@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 import molexp as me
-from molexp_web._api.files import type_of
+from molexp_web._api import files
 from molexp_web._export.export import export
 from molexp_web._pages.previews import parquet_rows, preview_of
 from molexp_web._science import structure_panel, trajectory_panel
@@ -44,7 +44,7 @@ def page_of(ws: me.Workspace, asset: me.Asset) -> Any:
 )
 def test_the_name_of_a_file_chooses_no_type_by_which_it_is_executed_or_adds_a_header(name):
     forged: Any = SimpleNamespace(key=f"a/{name}", name=name)
-    assert type_of(forged) in ("application/octet-stream", "text/plain; charset=utf-8")
+    assert files.type_of(forged) in ("application/octet-stream", "text/plain; charset=utf-8")
 
 
 def test_data_by_a_link_that_leads_out_of_the_workspace_are_not_sent(ws, tmp_path):
@@ -161,3 +161,13 @@ def test_of_structures_and_trajectories_only_as_much_is_read_as_is_drawn():
         assert len(str(told.value)) < 300
     long: Any = SimpleNamespace(open=lambda: io.BytesIO(bytes(17 << 20)), fields=None)
     assert structure_panel(long) is None
+
+
+def test_to_ask_for_the_headers_of_a_file_reads_none_of_it(ws, monkeypatch):
+    asset = saved(ws, "large.txt", "x" * 3_000_000)
+    monkeypatch.setattr(files, "_pieces", pytest.fail)
+    address = f"{ROOT}/assets/{quote(asset.id, safe='')}/bytes"
+    for asked, status, size in (({}, 200, "3000000"), ({"range": "bytes=5-9"}, 206, "5")):
+        answer = client_of(ws).head(address, headers=asked)
+        assert (answer.status_code, answer.headers["content-length"]) == (status, size)
+        assert answer.headers["content-type"].startswith("text/plain")

@@ -54,6 +54,9 @@ def content(asked: Asked) -> Response:
         if (start, stop) != (0, size) or ("range" in asked.request.headers and _is_range(asked, tag)):
             headers["content-range"], status = f"bytes {start}-{stop - 1}/{size}", 206
         headers["content-length"] = str(stop - start)
+        if asked.request.method == "HEAD":  # nothing would be sent, and all of it read
+            file.close()
+            return Response(status_code=status, headers=headers, media_type=kind)
         return StreamingResponse(_pieces(file, start, stop), status, headers, kind)
     except BaseException:
         file.close()
