@@ -354,6 +354,27 @@ def test_another_site_changes_nothing(change, lab, headers):
     assert not lab.run("metals/cu/cu-0").archived
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("lab.example.org:8000", "http://lab.example.org:8000", 200),
+        ("127.0.0.1:8000", "https://lab.example.org", 200),
+        ("lab.example.org", "https://lab.example.org:8443", 200),
+        ("lab.example.org:8000", "http://lab.example.org", 403),
+        ("lab.example.org:8000", "http://lab.example.org:9999", 403),
+        ("lab.example.org", "https://lab.example.org:9999", 403),
+        ("127.0.0.1:8000", "http://lab.example.org:9999", 403),
+        ("127.0.0.1:8000", "", 403),
+    ],
+)
+def test_another_port_of_the_same_name_changes_nothing(lab, host, origin, status):
+    hosts = ["127.0.0.1", "lab.example.org", "lab.example.org:8443"]
+    browser = client_of(lab, base=f"http://{host}", token=TOKEN, changes=True, hosts=hosts)
+    browser.get("/", params={"token": TOKEN})
+    body = {"action": "archive", "runs": ["metals/cu/cu-0"]}
+    assert browser.post("/api/v1/workspaces/lab/changes", headers={"Origin": origin}, json=body).status_code == status
+
+
 def test_nothing_is_changed_without_permission_or_token(lab):
     body = {"action": "archive", "runs": ["metals/cu/cu-0"]}
     where = "/api/v1/workspaces/lab/changes"

@@ -100,12 +100,17 @@ class Guard:
         return True
 
     def _is_ours(self, origin: str, host: str) -> bool:
-        """Tell whether a page of this server sent it, which a proxy may know by another name that is allowed."""
+        """Tell whether a page of this server sent it, which a proxy may know by another name that is allowed.
+
+        Another port of the same name may be another user's server, and has our cookie.
+        """
         try:
             place = urlsplit(origin).netloc.lower()
         except ValueError:
             return False
-        return bool(place) and (place == host.lower() or _without_port(place) in self.hosts.difference(LOCAL))
+        name = _without_port(host)
+        by_proxy = name in LOCAL or name == host.lower()
+        return place == host.lower() or (by_proxy and place.strip("[]") in self.hosts.difference(LOCAL))
 
     def _entered(self, request: Request) -> Response | None:
         """Return an answer to whoever has no token, or comes with one in the address; None for everybody else."""
