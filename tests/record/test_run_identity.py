@@ -224,6 +224,8 @@ def test_a_scheme_that_derives_one_id_for_different_runs_is_found_out(tmp_path, 
             exp.derived_run(**another)
     with pytest.raises(me.ConflictError, match="scheme 'same'"):
         exp.runs.create_many([{"a": 5}, {"a": 6}])
+    with pytest.raises(me.ConflictError, match="scheme 'same'"):
+        workspace.Project("metals").Experiment("fe").runs.create_many([{"a": 5}, {"a": 6}])
 
 
 @pytest.mark.parametrize("key", ["$ref", "$float", "$dict", "$"])

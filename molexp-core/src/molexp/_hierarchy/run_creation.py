@@ -197,7 +197,10 @@ class Deriving:
                 relied = [*above(experiment.path), layout.document(experiment.path)]
                 relied.append(definition_key(experiment.path, experiment.revision))
                 session.flushing.made(*written, relies_on=relied)
-        return [made.get(run_id) or self._run(own, replica) for run_id, own, replica in planned]
+        return [
+            made[run_id] if run_id in made and missing[run_id] == (own, replica) else self._run(own, replica)
+            for run_id, own, replica in planned
+        ]
 
 
 def _create(

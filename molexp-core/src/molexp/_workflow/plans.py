@@ -79,7 +79,7 @@ def create_runs(planned: Iterable[PlannedRun]) -> list[Run]:
 
     Raises:
         ProfileError: the profile file has changed since, and does not have what was asked for.
-        ConflictError: two points would be one run, as another scheme of ids may have it.
+        ConflictError: there is another run of one of the ids, or a deleted one.
     """
     found: list[Run] = []
     for experiment, members in groupby(planned, key=lambda one: one.experiment):
