@@ -292,6 +292,8 @@ def test_the_names_of_fields_are_known_without_reading_runs(lab, lab_exp):
     assert {"params.lr", "params.layers", "results.final loss", "metrics.val/loss"} <= {*catalog.fields()}
     assert catalog.fields("LOSS") == ["metrics.val/loss", "results.final loss"]
     assert catalog.fields("depth", limit=1) == ["params.model.Depth"]
+    lab_exp.Run({"Größe": 1})
+    assert catalog.fields("GRÖSSE") == ["params.Größe"]
     assert not [name for name in catalog.fields() if name.startswith("@") or "layers." in name]
     with pytest.raises(ValueError, match="below 0"):
         catalog.fields(limit=-1)

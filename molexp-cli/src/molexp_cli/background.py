@@ -16,7 +16,7 @@ def execute_in_background(url: str, script: Path, paths: Sequence[str], *, jobs:
 
     Args:
         url: the workspace.
-        script: the script, which is imported.
+        script: the whole path of the script, which is imported.
         paths: whole paths of runs.
         jobs: the number of processes, among which the runs are divided.
         rerun: execute runs that succeeded, too; otherwise they stay as they are.

@@ -193,7 +193,7 @@ class Catalog:
         """Return the names of parameters, results, metrics and whatever else runs may be asked for, such as ``params.lr``.
 
         Args:
-            containing: Only names that have this in them, whether or not in capitals.
+            containing: Only names that have this in them, whether or not in capitals. Those of deleted runs stay until `rebuild`.
             limit: the number of names to return at most; None for all.
         """
         self._refresh()
