@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -111,15 +112,17 @@ def test_a_mistake_is_said_before_anything_is_served(lab, arguments, environment
     assert words in capfd.readouterr().err
 
 
-def test_a_port_that_is_taken_is_named(lab, capfd):
+def test_a_port_that_is_taken_is_named_and_children_do_not_inherit_the_token(lab, capfd, monkeypatch):
     from molexp_cli._main import run
 
+    monkeypatch.setenv("MOLEXP_UI_TOKEN", "a" * 20)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         assert run(["-w", lab.url, "ui", "--port", str(port)]) != 0
     assert f"port {port}" in capfd.readouterr().err
+    assert "MOLEXP_UI_TOKEN" not in os.environ
 
 
 def test_threads_may_ask_at_the_same_time(client):

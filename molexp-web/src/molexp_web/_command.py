@@ -72,9 +72,10 @@ def ui(
             raise typer.BadParameter("--export writes one workspace: give -w once.", ctx=ctx)
         _export(me.locate_workspace(given[0], read_only=True), export, details)
         return
-    token = os.environ.get(TOKEN) or secrets.token_urlsafe(24)
+    token = os.environ.pop(TOKEN, "") or secrets.token_urlsafe(24)
     if len(token) < _SHORTEST:
         raise typer.BadParameter(f"{TOKEN} has fewer than {_SHORTEST} characters: others can guess it.", ctx=ctx)
+    # It is taken out of the environment: runs that are executed would inherit it, and may print it into logs that others read.
     scripts = _scripts(ctx, allow_changes, script or [])
     from molexp_web._server.application import application, named
     from molexp_web._server.serving import hosts_of, serve

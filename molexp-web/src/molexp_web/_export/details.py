@@ -72,8 +72,12 @@ class Details:
     def _pictures(self, assets: Sequence[me.Asset]) -> Iterator[dict[str, str]]:
         some = [one for one in assets if _suffix(one.name) in PICTURES and (one.size or 0) <= _LARGEST]
         for one in some[:_PICTURES]:
-            if not lies_outside(one):
-                yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], one.read_bytes())}
+            if lies_outside(one):
+                continue
+            with one.open() as stream:
+                data = stream.read(_LARGEST + 1)
+            if len(data) <= _LARGEST:  # the file may be another one than the record says
+                yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], data)}
 
 
 def _suffix(name: str) -> str:
