@@ -201,7 +201,7 @@ class Catalog:
 
     @from_a_sound_index
     def version(self) -> str:
-        """Return a text that is another one whenever an answer may be, unless somebody deletes files by hand."""
+        """Return a text that changes whenever an answer may have changed, unless somebody deletes files by hand."""
         return version_of(self._session.index, self._refresh(), self._journals)
 
     @from_a_sound_index

@@ -103,9 +103,7 @@ def _in_folder(folder: str) -> Iterator[Installed]:
 def _reader(folder: str) -> Callable[[str], str | None]:
     def read(name: str) -> str | None:
         try:
-            with open(
-                os.path.join(folder, name), "rb", buffering=0
-            ) as file:  # there are hundreds, and few say anything
+            with open(os.path.join(folder, name), "rb", buffering=0) as file:  # of hundreds of files, few say anything
                 return file.read().decode().replace("\r\n", "\n")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
             return None

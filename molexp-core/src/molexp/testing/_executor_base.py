@@ -19,9 +19,7 @@ class Gate:
 
     def __init__(self, patience: float, host: str = "127.0.0.1") -> None:
         self.patience = patience
-        self.longer = (
-            2 * patience
-        )  # the seconds that calls wait here: nobody waits for an arrival or a report until they give up
+        self.holding = 2 * patience  # seconds for which calls wait here: longer than anybody waits for them
         self.host = host
         self.address: tuple[str, int] = ("", 0)
         self._arrived: asyncio.Queue[_Caller] = asyncio.Queue()
@@ -47,11 +45,11 @@ class Gate:
 
     def call(self, value: Any, started: Callable[[], None] | None = None) -> Call:
         """Return a call that passes this gate and returns `value`."""
-        return Call(calls.pass_gate, (self.address, self.longer, value), started=started)
+        return Call(calls.pass_gate, (self.address, self.holding, value), started=started)
 
     def last_call(self) -> Call:
         """Return a call that passes this gate, and then ends its process."""
-        return Call(calls.pass_gate_and_die, (self.address, self.longer, 7))
+        return Call(calls.pass_gate_and_die, (self.address, self.holding, 7))
 
     async def arrivals(self, number: int) -> None:
         """Wait until so many more calls wait here."""

@@ -35,7 +35,7 @@ class LimitTests(ExecutorAccess, abstract=True):
 
         async def scene() -> None:
             async with self.gate() as gate:
-                made = [Call(calls.pass_gate_and_tell, (gate.address, gate.longer)) for _ in range(2)]
+                made = [Call(calls.pass_gate_and_tell, (gate.address, gate.holding)) for _ in range(2)]
                 both = [asyncio.create_task(executor.submit(call)) for call in made]
                 await gate.arrivals(2)
                 gate.open()

@@ -19,11 +19,11 @@ def known_fields(index: Index, containing: str, limit: int | None) -> list[str]:
 
 
 def version_of(index: Index, generation: str, unreadable: Mapping[str, str]) -> str:
-    """Return a text that is another one whenever an answer may be.
+    """Return a text that changes whenever an answer may have changed.
 
     Args:
         index: the index, up to date.
-        generation: the one in which it is.
+        generation: the generation of the index.
         unreadable: journals that cannot be read, and why.
     """
     beside = (index.problems(), sorted(unreadable.items()), sorted(index.queued.items()))
