@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
@@ -78,7 +79,13 @@ def test_parquet_is_read_by_pages_and_by_values(ws, tmp_path):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (len(panel.rows), len(panel.rows[0][0])) == (50, 201)
-    assert most < 10_000_000, "one value at a time is there as a whole"
+    assert most < 30_000_000, "one value at a time is there as a whole"
+
+    parquet.write_table(pyarrow.table({"a": ["x" * 5_000_000]}), path, compression="zstd")
+    assert "too long" in preview_of(saved(ws, "longer.parquet", path.read_bytes())).problem
+    odd = {"a": ["x", None], "b": [b"\0", b"\1"], "c": [[1], []], "d": [{"e": "f"}, None], "g": [Decimal("1.5"), None]}
+    parquet.write_table(pyarrow.table(odd), path)
+    assert len(parquet_rows(saved(ws, "odd.parquet", path.read_bytes())).rows) == 2
 
     parquet.write_table(pyarrow.table({"a": [*range(200_000)]}), path, use_dictionary=False, compression="none")
     read: list[int] = []

@@ -43,6 +43,7 @@ _LARGEST_IMAGE = 20 << 20  # bytes of an image that a page shows
 _LARGEST_ATOMS = 4 << 20
 _READ = 64 << 10  # bytes of a text that are read, and shown
 _WHOLE_JSON = 1 << 20  # bytes of a JSON file that is written anew, on several lines
+_LONGEST_VALUE = 4 << 20  # bytes of a value of a Parquet file, on average
 _ROWS, _COLUMNS, _CELL = 50, 40, 200
 
 
@@ -171,7 +172,11 @@ def parquet_rows(asset: Asset) -> Panel:
     try:
         with asset.open() as stream:
             # With a buffer, pages are read one by one, and not whole groups of rows.
-            file = parquet.ParquetFile(stream, buffer_size=_READ, pre_buffer=False)
+            facts = parquet.read_metadata(stream)
+            texts = [*_texts(facts)]
+            file = parquet.ParquetFile(
+                stream, metadata=facts, buffer_size=_READ, pre_buffer=False, read_dictionary=texts
+            )
             names = file.schema_arrow.names
             batch = next(file.iter_batches(_ROWS, columns=names[:_COLUMNS]), None)
             total = file.metadata.num_rows
@@ -189,6 +194,26 @@ def parquet_rows(asset: Asset) -> Panel:
         rows=rows,
         note=" ".join(filter(None, notes)),
     )
+
+
+def _texts(facts: Any) -> Iterator[str]:
+    """Yield the columns of texts, whose repeated values are read once.
+
+    Raises:
+        ValueError: the values of a column are too long to be read for a preview.
+    """
+    for number in range(min(facts.num_columns, _COLUMNS)):
+        column = facts.schema.column(number)
+        if column.physical_type != "BYTE_ARRAY":
+            continue
+        if column.logical_type.type in ("STRING", "NONE") and "." not in column.path:
+            yield str(column.path)
+        if facts.num_row_groups:
+            chunk = facts.row_group(0).column(number)
+            if chunk.total_uncompressed_size > max(chunk.num_values, 1) * _LONGEST_VALUE:
+                raise ValueError(
+                    f"The values of {column.path!r} are too long to be shown: {_LONGEST_VALUE} bytes and more."
+                )
 
 
 def _cell(value: Any) -> Any:
