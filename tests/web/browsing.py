@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -112,7 +113,11 @@ class Visitor:
         assert not findings, f"{address} ({how}):\n" + "\n".join(findings)
 
     def _fits(self, address: str, how: str) -> None:
-        wide, room = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        deadline = time.monotonic() + PATIENCE / 1000
+        wide, room = 1, 0
+        while wide > room and time.monotonic() < deadline:  # charts follow the width a moment later
+            self.page.wait_for_timeout(50)
+            wide, room = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert wide <= room, f"{address} ({how}): {wide - room} pixels stick out"
 
     def reads(self, selector: str, text: str) -> None:
