@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import molexp as me
 from tests.cli.helpers import eventually
-from tests.web.conftest import BASE, client_of, make_lab
+from tests.metals import make_lab
+from tests.web.conftest import BASE, client_of
 
 TOKEN = "a long random text that nobody guesses"
 

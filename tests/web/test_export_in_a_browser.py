@@ -12,7 +12,7 @@ import pytest
 import molexp as me
 from molexp_web._export.export import export
 from tests.web import labs
-from tests.web.browsing import CHROMIUM, WHY, Visitor, chromium, faults, visiting
+from tests.web.browsing import CHROMIUM, WHY, Visitor, faults, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
 
@@ -20,12 +20,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=W
 class Silent(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import molexp as me
 from tests import warm
 from tests.web import labs
-from tests.web.browsing import CHROMIUM, PATIENCE, WHY, chromium, served, visiting
+from tests.web.browsing import CHROMIUM, PATIENCE, WHY, served, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
 
@@ -30,12 +30,6 @@ PAGES = {
     f"/w/lab/lineage/{EACH}/r0": "r0",
 }
 """Addresses, each with a text that stands there."""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.conftest import make_lab
+from tests.metals import make_lab
 
 TOKEN = "a long random text that nobody guesses"
 
