@@ -66,11 +66,13 @@ class Visitor:
         page: Playwright's page.
         site: scheme, host and port of the site.
         told: what the console said, and other hosts that were asked.
+        patience: milliseconds for which it waits until a page fits its window.
     """
 
     page: Any
     site: str
     told: list[str] = attrs.field(factory=list)
+    patience: int = PATIENCE
 
     def __attrs_post_init__(self) -> None:
         # Functions, because Playwright writes on methods that it is given, and this class has slots.
@@ -113,7 +115,7 @@ class Visitor:
         assert not findings, f"{address} ({how}):\n" + "\n".join(findings)
 
     def _fits(self, address: str, how: str) -> None:
-        deadline = time.monotonic() + PATIENCE / 1000
+        deadline = time.monotonic() + self.patience / 1000
         wide, room = 1, 0
         while wide > room and time.monotonic() < deadline:  # charts follow the width a moment later
             self.page.wait_for_timeout(50)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ import pytest
 import molexp as me
 from molexp_cli._main import run
 from molexp_web._export.export import export
+from molexp_web._export.gathering import cut
+from tests import warm
 from tests.web import labs
 
 
@@ -28,6 +33,11 @@ def manifest(copy: Path) -> Any:
     return part(copy, re.findall('"(.*)"', (copy / "now.js").read_text())[0])
 
 
+def runs_of(copy: Path) -> list[Any]:
+    """Return what the copy has of each run, oldest first."""
+    return [one for index in manifest(copy)["index"] for name in part(copy, index) for one in part(copy, name)]
+
+
 def files_of(copy: Path) -> set[str]:
     return {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
 
@@ -41,43 +51,103 @@ def test_it_has_every_run_once_and_every_value(lab, tmp_path):
     copy = tmp_path / "copy"
     done = export(lab, str(copy), details=10)
     found = manifest(copy)
-    runs = [one for name in found["runs"] for one in part(copy, name)]
+    runs = runs_of(copy)
     rows = [*lab.catalog.runs(sort="created_at")]
     assert done.runs == found["total"] == 46
     assert [one["path"] for one in runs] == [row.path for row in rows]
-    columns = {one["name"]: [value for name in one["parts"] for value in part(copy, name)] for one in found["columns"]}
+    assert found["sizes"] == []
+    columns = part(copy, found["tail"])
+    assert columns.keys() == {one["name"] for one in found["columns"]}
     assert columns["results.energy"] == [row.results.get("energy") for row in rows]
     assert columns["metrics.force.min"] == [row.metrics.get("force", {}).get("min") for row in rows]
     assert found["statuses"] == {"failed": 4, "succeeded": 42}
     assert [runs[number]["path"] for number in found["failed"]] == [f"solvation/relax/r{n}" for n in (41, 29, 17, 5)]
-    assert [one["path"].rpartition("/")[2] for one in runs if "logs" in one] == [f"r{n}" for n in range(36, 45)]
-    curve = part(copy, runs[40]["curves"])[0]
+    details = {one["path"].rpartition("/")[2]: part(copy, one["details"]) for one in runs if "details" in one}
+    assert [name for name, one in details.items() if "logs" in one] == [f"r{n}" for n in range(36, 45)]
+    curve = details["r40"]["curves"][0]
     assert (curve["name"], curve["x"][-1], len(curve["y"])) == ("energy", 29, 30)
-    assert copy.joinpath(runs[44]["pictures"][0]["file"]).read_bytes() == labs.png()
-    assert "RuntimeError: SCF did not converge" in runs[41]["trace"]
+    assert copy.joinpath(details["r44"]["pictures"][0]["file"]).read_bytes() == labs.png()
+    assert "RuntimeError: SCF did not converge" in details["r41"]["trace"]
     assert any("36 oldest runs" in one for one in done.left_out)
 
 
 def test_a_second_export_writes_what_is_new_and_keeps_what_open_pages_read(lab, tmp_path):
     copy = tmp_path / "copy"
-    export(lab, str(copy))
+    assert export(lab, str(copy)).read == 46
     first, before = files_of(copy), manifest(copy)
-    with lab.project("potentials").experiment("train").Run(id="new").start():
-        pass
     changed = {name: os.stat(copy / name).st_mtime_ns for name in first}
-    export(lab, str(copy))
+    again = export(lab, str(copy))
+    assert (again.runs, again.written, again.read) == (46, 0, 0), "nothing is new, so no run is read"
+    with lab.project("potentials").experiment("train").Run(id="new").start() as ctx:
+        ctx.log("out").append("new")
+    more = export(lab, str(copy))
+    assert more.read == 1
     assert first <= files_of(copy), "an open page may ask for any of them"
-    assert manifest(copy)["runs"][:2] == before["runs"][:2]
-    kept = [name for name in first if os.stat(copy / name).st_mtime_ns == changed[name]]
-    assert len(kept) > 0.8 * len(first)
+    new = {name for name in files_of(copy) if changed.get(name) != os.stat(copy / name).st_mtime_ns}
+    folders = sorted(name.partition("/")[0] for name in new)
+    assert folders == ["details", "index", "manifests", "molexp-export.json", "now.js", "runs", "tails"]
+    assert more.written == len(new)
     lab.run("solvation/relax/r0").delete()
-    export(lab, str(copy))
+    assert export(lab, str(copy)).read == 0
     assert manifest(copy)["total"] == 46
     last = files_of(copy)
-    assert f"{before['runs'][-1]}.js" not in last, "no page reads what the copy before the last had alone"
+    assert f"{before['tail']}.js" not in last, "no page reads what the copy before the last had alone"
     export(lab, str(copy))
     told = json.loads((copy / "molexp-export.json").read_text())
     assert files_of(copy) == {*told["files"], *told["before"], "now.js", "molexp-export.json"}
+
+
+def test_a_run_that_goes_on_is_read_again_and_the_others_are_not(lab, tmp_path):
+    copy = str(tmp_path / "copy")
+    with lab.project("potentials").experiment("train").Run(id="live").start() as ctx:
+        ctx.log("out").append("begun")
+        export(lab, copy)
+        ctx.log("out").append("goes on")
+        again = export(lab, copy)
+        assert again.read == 1
+    assert "goes on" in part(Path(copy), runs_of(Path(copy))[-1]["details"])["logs"]["out"]
+    assert export(lab, copy).read == 1, "it has ended"
+    assert export(lab, copy).written == 0
+
+
+@pytest.mark.parametrize(
+    ("total", "sizes"),
+    [(0, []), (99, []), (100, [100]), (23_456, [10_000, 10_000, 1000, 1000, 1000, 100, 100, 100, 100])],
+)
+def test_columns_are_cut_so_that_a_run_more_changes_no_long_part(total, sizes):
+    assert cut(total) == sizes
+
+
+def test_a_column_of_many_runs_is_in_several_parts_in_order(tmp_path):
+    lab = labs.ordinary(tmp_path / "lab", runs=2)
+    exp = lab.project("potentials").experiment("train")
+    for number in range(100):
+        exp.Run({"n": number}, id=f"n{number}")
+    copy = tmp_path / "copy"
+    export(lab, str(copy), details=0)
+    found = manifest(copy)
+    (n,) = [one for one in found["columns"] if one["name"] == "params.n"]
+    values = [value for name in n["parts"] for value in part(copy, name)]
+    assert (found["sizes"], len(values)) == ([100], 100)
+    assert [*values, *part(copy, found["tail"])["params.n"]] == [
+        row.parameters.get("n") for row in lab.catalog.runs(sort="created_at")
+    ]
+
+
+def test_a_copy_is_kept_up_to_date_until_somebody_stops_it(tmp_path):
+    lab = labs.ordinary(tmp_path / "lab", runs=1)
+    place = tmp_path / "copy"
+    command = [sys.executable, "-m", "molexp_cli", "ui", "-w", lab.url, "--export", str(place), "--follow"]
+    with warm.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == f"{place}\n"
+        with lab.project("potentials").experiment("train").Run(id="fresh").start():
+            pass
+        told = next(line for line in process.stderr if line.startswith("3 runs; "))
+        assert runs_of(place)[-1]["path"] == "potentials/train/fresh", told
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
 
 
 def test_it_leaves_alone_what_is_no_copy(lab, tmp_path):
@@ -97,9 +167,10 @@ def test_a_damaged_run_is_said_and_the_others_are_there(lab, tmp_path):
     done = export(lab, str(copy))
     assert done.runs == 46
     assert any("solvation/relax/r3: " in one for one in done.left_out)
-    (damaged,) = [one for name in manifest(copy)["runs"] for one in part(copy, name) if one["path"].endswith("/r3")]
+    (damaged,) = [one for one in runs_of(copy) if one["path"].endswith("/r3")]
     assert damaged["results"] == {"energy": -20.3}
     assert damaged["unread"]
+    assert export(lab, str(copy)).read == 1, "somebody may have mended it"
 
 
 def test_the_command_says_what_it_wrote(lab, tmp_path, capfd):
@@ -110,6 +181,7 @@ def test_the_command_says_what_it_wrote(lab, tmp_path, capfd):
     assert "46 runs; " in told.err
     assert "43 oldest runs" in told.err
     assert run(["ui", "-w", lab.url, "-w", lab.url, "--export", place]) == 2
+    assert run(["ui", "-w", lab.url, "--follow"]) == 2
     assert run(["ui", "-w", lab.url, "--export", str(tmp_path / "lab")]) == 2
     assert "something else" in capfd.readouterr().err
 
@@ -117,7 +189,7 @@ def test_the_command_says_what_it_wrote(lab, tmp_path, capfd):
 def test_nothing_of_it_is_markup_or_a_key_of_every_object(tmp_path):
     copy = tmp_path / "copy"
     export(labs.hostile(tmp_path / "lab"), str(copy))
-    found = [one for name in manifest(copy)["runs"] for one in part(copy, name)]
+    found = runs_of(copy)
     assert found[0]["parameters"]["__proto__"] == "polluted"
     assert {path.suffix for path in copy.joinpath("files").glob("*")} == set(), "neither HTML nor SVG is in it"
     for path in copy.rglob("*.js"):

@@ -99,6 +99,7 @@ PROGRAM = """
 import sys
 import molexp as me
 with me.Workspace(sys.argv[1]).Project("live").Experiment("e").Run({"n": 1}, id="goes-on").start() as ctx:
+    print("begun", flush=True)
     for step, line in enumerate(sys.stdin):
         ctx.metrics.log(step=step, loss=float(line))
         ctx.metrics.flush()
@@ -109,21 +110,42 @@ with me.Workspace(sys.argv[1]).Project("live").Experiment("e").Run({"n": 1}, id=
 
 def test_a_run_that_goes_on_elsewhere_is_seen_to_move(browser, address, lab):
     with visiting(browser, address) as visitor:
+        page = visitor.page
         visitor.go("/w/lab/runs?q=project == 'live'")
         child = warm.Popen(
             [sys.executable, "-c", PROGRAM, lab.url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert child.stdin is not None
         assert child.stdout is not None
-        child.stdin.write("0.75\n")
-        child.stdin.flush()
-        assert child.stdout.readline() == "logged\n"
-        table = visitor.page.locator("main table")
+        assert child.stdout.readline() == "begun\n"
+        written, told = child.stdin, child.stdout
+
+        def log(value: float) -> None:
+            written.write(f"{value}\n")
+            written.flush()
+            assert told.readline() == "logged\n"
+
+        table = page.locator("main table")
         table.get_by_text("running").first.wait_for(timeout=PATIENCE)
+        page.get_by_role("link", name="goes-on").first.click()
+        page.wait_for_selector("#metrics", state="attached")
+        page.evaluate("window.same = true")
+        log(0.75)
+        caption = page.locator("figure.chart figcaption")
+        caption.get_by_text("0.75").wait_for(timeout=PATIENCE)
+        drawn = page.locator("figure.chart canvas").evaluate("(one) => one.toDataURL()")
+        log(0.5)
+        caption.get_by_text("0.5", exact=True).wait_for(timeout=PATIENCE)
+        assert page.locator("figure.chart canvas").evaluate("(one) => one.toDataURL()") != drawn
+        plot = page.locator("figure.chart .u-over").bounding_box()
+        page.mouse.move(plot["x"] + plot["width"] - 2, plot["y"] + plot["height"] / 2)
+        caption.get_by_text("0.5 at step 1").wait_for(timeout=PATIENCE)
+        page.locator("#extremes td", has_text="0.75").first.wait_for(state="attached", timeout=PATIENCE)
         child.stdin.close()
         assert child.wait(60) == 0
         child.stdout.close()
-        table.get_by_text("succeeded").first.wait_for(timeout=PATIENCE)
+        page.locator("#head .status.succeeded").wait_for(timeout=PATIENCE)
+        assert page.evaluate("window.same"), "the page was not loaded again"
         assert visitor.told == []
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import molexp as me
 
+if TYPE_CHECKING:
+    from molexp_web._export.export import Exported
+
 TOKEN = "MOLEXP_UI_TOKEN"  # noqa: S105 - the name of the variable
 _SHORTEST = 16
+_PAUSE = 2  # seconds between looks whether a copy is as new as the workspace
+_SHARE = 5  # so many times as long as the last look it rests, if that is longer
 
 
 def ui(
@@ -46,6 +54,10 @@ def ui(
     details: Annotated[
         int, typer.Option(metavar="N", min=0, help="With --export: curves, logs and pictures of the N newest runs.")
     ] = 1000,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", "-f", help="With --export: keep the copy up to date, until you press Ctrl-C."),
+    ] = False,
 ) -> None:
     """Show workspaces in the browser, and answer programs by an HTTP API.
 
@@ -56,7 +68,8 @@ def ui(
     again by the workflow that the script binds; no other script is imported.
 
     With --export, it serves nothing. It writes a copy that needs no server: open its index.html, or let any web server or bucket show
-    it. Export to the same place again, and it writes what is new; pages that are open read that by themselves.
+    it. Export to the same place again, and it writes what is new; pages that are open read that by themselves. With --follow
+    it goes on doing so, within seconds of a change in a workspace of usual size.
 
     Examples:
         molexp ui
@@ -65,13 +78,16 @@ def ui(
         molexp ui --prefix /molexp --allow-host lab.example.org
         molexp ui -w lab --export site
         molexp ui -w lab --export s3://bucket/site --details 200
+        molexp ui -w lab --export /var/www/lab --follow
     """
     given: list[str | None] = [*workspace] if workspace else [ctx.find_root().params.get("workspace")]
     if export is not None:
         if len(given) > 1:
             raise typer.BadParameter("--export writes one workspace: give -w once.", ctx=ctx)
-        _export(me.locate_workspace(given[0], read_only=True), export, details)
+        _export(me.locate_workspace(given[0], read_only=True), export, details, follow=follow)
         return
+    if follow:
+        raise typer.BadParameter("--follow needs --export: pages that are served follow by themselves.", ctx=ctx)
     token = os.environ.pop(TOKEN, "") or secrets.token_urlsafe(24)
     if len(token) < _SHORTEST:
         raise typer.BadParameter(f"{TOKEN} has fewer than {_SHORTEST} characters: others can guess it.", ctx=ctx)
@@ -97,12 +113,47 @@ def _scripts(ctx: typer.Context, changes: bool, scripts: list[Path]) -> list[Pat
     return scripts
 
 
-def _export(workspace: me.Workspace, place: str, details: int) -> None:
+def _export(workspace: me.Workspace, place: str, details: int, *, follow: bool) -> None:
     from molexp_web._export.export import export
 
-    done = export(workspace, place, details=details)
-    typer.echo(place)
+    try:
+        began = time.monotonic()
+        done = export(workspace, place, details=details)
+        typer.echo(place)
+        _tell(done)
+        for one in done.left_out:
+            typer.echo(f"left out: {one}", err=True)
+        if follow:
+            # It is opened anew, which says if it has been deleted: a copy of nothing would take its place.
+            _follow(
+                lambda: export(me.Workspace.load(workspace.url, read_only=True), place, details=details),
+                time.monotonic() - began,
+            )
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+
+
+def _follow(again: Callable[[], Exported], took: float) -> None:
+    """Export again and again, and rest between."""
+    from molexp.errors import UnavailableError
+
+    away = False
+    while True:
+        threading.Event().wait(max(_PAUSE, _SHARE * took))
+        began = time.monotonic()
+        try:
+            done = again()
+        except UnavailableError as error:
+            if not away:
+                typer.echo(f"{error}\nIt goes on when the storage answers.", err=True)
+            away = True
+            continue
+        away, took = False, time.monotonic() - began
+        if done.written:
+            _tell(done)
+
+
+def _tell(done: Exported) -> None:
     counted = "1 run" if done.runs == 1 else f"{done.runs} runs"
     typer.echo(f"{counted}; {done.written} files written, {done.size / 1e6:.1f} MB.", err=True)
-    for one in done.left_out:
-        typer.echo(f"left out: {one}", err=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import groupby
 from typing import Any
 
 import attrs
 
 import molexp as me
-from molexp_web._export.gathering import Put, bounded, plain
+from molexp_web._export.gathering import bounded, plain
+from molexp_web._export.writing import Copy
 from molexp_web._pages.previews import lies_outside
 
 PICTURES = {".gif": "gif", ".jpeg": "jpg", ".jpg": "jpg", ".png": "png", ".webp": "webp"}
@@ -25,41 +27,51 @@ _PICTURES = 8  # of a run
 
 @attrs.define
 class Details:
-    """Curves, logs and pictures of the newest runs, of which each call returns those of one run.
+    """Curves, logs and pictures of the newest runs: each call writes a part with those of one run.
+
+    A run that does not go on is read once: as long as its record is the same, the copy before has its part.
 
     Attributes:
         workspace: the runs' workspace.
         newest: so many runs have them.
-        put: writes a part.
-        put_file: writes a file with a suffix, and returns the name by which a page loads it.
+        copy: the parts are written there.
         unread: a sentence for each run that could not be read whole.
         beyond: the number of runs that were too old.
+        read: the number of runs that were read.
     """
 
     workspace: me.Workspace
     newest: int
-    put: Put
-    put_file: Callable[[str, bytes], str]
+    copy: Copy
     unread: list[str] = attrs.field(factory=list)
     beyond: int = 0
+    read: int = 0
 
     def __call__(self, row: me.RunRow, newer: int) -> Mapping[str, Any]:
         """Return more of a run, by its row and the number of runs that are newer."""
         if newer >= self.newest:
             self.beyond += 1
             return {}
+        digest = sha256(me.to_json(row.document).encode()).hexdigest()[:16] if row.status != "running" else ""
+        part = self.copy.reused(row.path, digest) if digest else None
+        if part is not None:
+            return {"details": part}
+        self.read += 1
         try:
-            return self._details(self.workspace.run(row.path), row)
+            found = self._details(self.workspace.run(row.path), row)
         except (me.MolexpError, OSError, ValueError) as error:  # one damaged run is no reason to export none
             self.unread.append(f"{row.path}: {error}")
             return {"unread": str(error)}
+        part = self.copy.put("details", found)
+        if digest:
+            self.copy.remember(row.path, digest, part, [one["file"] for one in found.get("pictures", ())])
+        return {"details": part}
 
     def _details(self, run: me.Run, row: me.RunRow) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         assets = run.assets
         if row.metrics:
-            curves = [*_curves(run.metrics.to_columns())]
-            found["curves"] = self.put("curves", curves[:_CURVES])
+            found["curves"] = [*_curves(run.metrics.to_columns())][:_CURVES]
         logs = {one.name: _end(run, one.name) for one in assets if one.kind == "log"}
         if logs:
             found["logs"] = dict([*logs.items()][:_LOGS])
@@ -77,7 +89,7 @@ class Details:
             with one.open() as stream:
                 data = stream.read(_LARGEST + 1)
             if len(data) <= _LARGEST:  # the file may be another one than the record says
-                yield {"name": one.name, "file": self.put_file(PICTURES[_suffix(one.name)], data)}
+                yield {"name": one.name, "file": self.copy.put_file(PICTURES[_suffix(one.name)], data)}
 
 
 def _suffix(name: str) -> str:

@@ -11,7 +11,7 @@ import attrs
 
 import molexp as me
 from molexp_web._export.details import Details
-from molexp_web._export.gathering import RUNS_A_PART, VALUES_A_PART, columns_of, gather
+from molexp_web._export.gathering import PARTS_AN_INDEX, RUNS_A_PART, columns_of, gather, index_of
 from molexp_web._export.writing import Copy
 
 _EXPERIMENTS = 500
@@ -25,12 +25,17 @@ _VENDOR = {
 
 @attrs.frozen
 class Exported:
-    """A copy that was written: how many runs it shows, how many files and bytes were new, and what is left out."""
+    """A copy that was written: how many runs it shows, how many files and bytes were new, and what is left out.
+
+    Attributes:
+        read: so many runs were read for curves, logs and pictures.
+    """
 
     runs: int
     written: int
     size: int
     left_out: list[str]
+    read: int = 0
 
 
 def export(
@@ -52,7 +57,20 @@ def export(
         ValueError: the target holds something else.
     """
     copy = Copy.at(target)
-    more = Details(workspace, details, copy.put, copy.put_file)
+    try:
+        return _exported(workspace, copy, details, progress)
+    finally:
+        copy.store.close()
+
+
+def _exported(workspace: me.Workspace, copy: Copy, details: int, progress: Callable[[], object] | None) -> Exported:
+    version = workspace.catalog.version()  # before anything is read: what changes meanwhile is for the next export
+    for name, data in _site():
+        copy.put_site(name, data)
+    of = me.to_json([workspace.url, workspace.name, version, details, me.__version__, copy.site])
+    if copy.last.of == of:
+        return Exported(copy.last.runs, copy.written, copy.size, copy.last.left_out)
+    more = Details(workspace, details, copy)
 
     def told(row: me.RunRow, newer: int) -> Any:
         found = more(row, newer)
@@ -74,16 +92,16 @@ def export(
         "running": found.running[::-1],
         "failed": found.failed[::-1],
         "experiments": _experiments(workspace),
-        "runs": found.runs,
+        "index": index_of(found, copy.put),
         "runs_a_part": RUNS_A_PART,
-        "values_a_part": VALUES_A_PART,
-        "columns": [*columns_of(found, copy.put)],
+        "parts_an_index": PARTS_AN_INDEX,
+        **columns_of(found, copy.put),
         "left_out": left_out,
     }
-    for name, data in _site():
-        copy.write(name, data, again=True)
-    copy.finish(manifest)
-    return Exported(found.total, copy.written, copy.size, left_out)
+    # Logs of runs that go on grow without a new version of the catalog, and what could not be read may be mended by hand.
+    settled = "running" not in found.statuses and not more.unread
+    copy.finish(manifest, of if settled else "")
+    return Exported(found.total, copy.written, copy.size, left_out, more.read)
 
 
 def _site() -> Iterator[tuple[str, bytes]]:

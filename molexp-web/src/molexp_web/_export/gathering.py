@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from itertools import accumulate
 from math import isfinite
 from typing import Any
 
@@ -12,7 +13,10 @@ import attrs
 import molexp as me
 
 RUNS_A_PART = 20
-VALUES_A_PART = 10_000
+PARTS_AN_INDEX = 250
+VALUES_A_PART = (10_000, 1000, 100)
+"""A column is cut into parts of these sizes, the largest first. The rest, of fewer runs, is one part with all columns."""
+
 _COLUMNS = 400
 _LONG = 300  # characters of a text in a column
 _LONGEST = 20_000  # of a text in a run's document
@@ -90,20 +94,49 @@ def gather(workspace: me.Workspace, put: Put, details: Callable[[me.RunRow, int]
     return found
 
 
-def columns_of(found: Gathered, put: Put) -> Iterator[dict[str, Any]]:
-    """Yield the columns: each one's name, whether it is of numbers, how many runs have it, and its parts."""
+def cut(total: int) -> list[int]:
+    """Return the sizes of the parts of a column.
+
+    A run that is added changes the rest alone, or makes it a part: no long part is written again for it.
+    """
+    sizes = []
+    for size in VALUES_A_PART:
+        sizes += [size] * (total // size)
+        total %= size
+    return sizes
+
+
+def columns_of(found: Gathered, put: Put) -> dict[str, Any]:
+    """Write the columns, and return what a page needs to load them.
+
+    Each has its name, whether it is of numbers, how many runs have it, whether it differs, and its parts. Beside them are the
+    sizes of these parts, and the part with the rest of all columns.
+    """
+    sizes = cut(found.total)
+    ends = [*accumulate(sizes)]
+    rest = {}
+    columns = []
     for name, values in found.columns.items():
         values.extend([None] * (found.total - len(values)))
         some = [one for one in values if one is not None]
-        yield {
-            "name": name,
-            "numeric": any(type(one) in (int, float) for one in some),
-            "some": len(some),
-            "varies": any(one != some[0] for one in some),
-            "parts": [
-                put("columns", values[start : start + VALUES_A_PART]) for start in range(0, found.total, VALUES_A_PART)
-            ],
-        }
+        parts = [put("columns", values[end - size : end]) for size, end in zip(sizes, ends, strict=True)]
+        rest[name] = values[ends[-1] if ends else 0 :]
+        columns.append(
+            {
+                "name": name,
+                "numeric": any(type(one) in (int, float) for one in some),
+                "some": len(some),
+                "varies": any(one != some[0] for one in some),
+                "parts": parts,
+            }
+        )
+    return {"columns": columns, "sizes": sizes, "tail": put("tails", rest)}
+
+
+def index_of(found: Gathered, put: Put) -> list[str]:
+    """Write the names of all parts of runs, and return the names of the parts that have them."""
+    starts = range(0, len(found.runs), PARTS_AN_INDEX)
+    return [put("index", found.runs[start : start + PARTS_AN_INDEX]) for start in starts]
 
 
 def document_of(row: me.RunRow) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +16,47 @@ from molexp.errors import KeyNotFoundError
 from molexp.plugins import default_manager
 
 MARK = "molexp-export.json"
-"""The list of all files of a copy: who exports again deletes those of the copy before the last."""
+"""All files of a copy, and of what it is: who exports again writes what is new, and deletes what the copy before the last had."""
 
-_FOLDERS = ("runs/", "columns/", "curves/", "files/", "manifests/")
+_FOLDERS = ("runs/", "index/", "columns/", "tails/", "details/", "files/", "manifests/")
+
+
+@attrs.frozen
+class Mark:
+    """The words of a copy to whoever exports again.
+
+    Attributes:
+        files: all its files.
+        before: files of the copy before it that it does not have.
+        of: a text that changes when something has to be written; "" if nobody can tell.
+        runs: the number of runs in it.
+        left_out: a sentence for each thing that is not in it.
+        site: a hash of each file of the page itself.
+        details: by the path of a run that does not go on, a hash of its record, the part with its details, and their other files.
+    """
+
+    files: list[str] = attrs.field(factory=list)
+    before: list[str] = attrs.field(factory=list)
+    of: str = ""
+    runs: int = 0
+    left_out: list[str] = attrs.field(factory=list)
+    site: dict[str, str] = attrs.field(factory=dict)
+    details: dict[str, list[str]] = attrs.field(factory=dict)
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Return what a file says.
+
+        Raises:
+            ValueError: it says something else.
+        """
+        told = json.loads(data)
+        kinds = {one.name: one.default.factory if one.default else type(one.default) for one in attrs.fields(cls)}
+        if not isinstance(told, dict) or not {"files", "before"} <= told.keys() <= kinds.keys():
+            raise ValueError("it has other names")
+        if not all(isinstance(found, kinds[name]) for name, found in told.items()):
+            raise ValueError("it has other values")
+        return cls(**told)
 
 
 @attrs.define
@@ -30,9 +68,11 @@ class Copy:
     """
 
     store: Store
-    before: frozenset[str]
-    left: frozenset[str]
+    last: Mark
+    there: frozenset[str]
     names: set[str] = attrs.field(factory=set)
+    site: dict[str, str] = attrs.field(factory=dict)
+    details: dict[str, list[str]] = attrs.field(factory=dict)
     written: int = 0
     size: int = 0
 
@@ -48,17 +88,16 @@ class Copy:
         backend = default_manager().storage_backend(scheme if colon else "file")
         store = backend.open(url, {} if colon else {"durability": "never"})
         try:
-            told = json.loads(store.read(MARK))
-            files, before = [[str(one) for one in told[name]] for name in ("files", "before")]
+            last = Mark.read(store.read(MARK))
         except KeyNotFoundError:
             if next(iter(store.list()), None) is not None:
                 raise ValueError(
                     f"{target} holds something else than a copy by molexp ui --export: choose another place."
                 ) from None
-            files, before = [], []
-        except (LookupError, TypeError, ValueError, RecursionError):
+            last = Mark()
+        except (ValueError, RecursionError):
             raise ValueError(f"{MARK} in {target} is not by molexp ui --export: choose another place.") from None
-        return cls(store, frozenset(files), frozenset(before))
+        return cls(store, last, frozenset((*last.files, *last.before)))
 
     def put(self, kind: str, value: Any) -> str:
         """Write a part, and return its name."""
@@ -74,21 +113,50 @@ class Copy:
         self.write(name, data)
         return name
 
+    def put_site(self, name: str, data: bytes) -> None:
+        """Write a file of the page itself, whose name does not tell what is in it."""
+        self.site[name] = sha256(data).hexdigest()[:16]
+        self.write(name, data, again=self.site[name] != self.last.site.get(name))
+
     def write(self, name: str, data: bytes, *, again: bool = False) -> None:
-        """Write a file, unless it is there; `again` is for one whose name does not tell what is in it."""
-        if again or (name not in self.before and name not in self.left and name not in self.names):
-            self.store.write(name, data)
-            self.written += 1
-            self.size += len(data)
+        """Write a file, unless it is there or is to be written `again`."""
+        if again or (name not in self.there and name not in self.names):
+            self._write(name, data)
         self.names.add(name)
 
-    def finish(self, manifest: Mapping[str, Any]) -> None:
+    def _write(self, name: str, data: bytes) -> None:
+        self.store.write(name, data)
+        self.written += 1
+        self.size += len(data)
+
+    def reused(self, path: str, digest: str) -> str | None:
+        """Return the part with the details of a run, if they are there and of this record."""
+        found = self.last.details.get(path) or [""]
+        if found[0] != digest or not {f"{found[1]}.js", *found[2:]} <= self.there:
+            return None
+        self.remember(path, digest, found[1], found[2:])
+        return found[1]
+
+    def remember(self, path: str, digest: str, part: str, files: Iterable[str]) -> None:
+        """Let the next export reuse the details of a run."""
+        self.details[path] = [digest, part, *files]
+        self.names.update((f"{part}.js", *files))
+
+    def finish(self, manifest: Mapping[str, Any], of: str) -> None:
         """Say what there is, last of all, and delete what no page asks for any more."""
         name = self.put("manifests", manifest)
-        told = {"files": sorted(self.names), "before": sorted(self.before - self.names)}
-        self.store.write(MARK, me.to_json(told).encode())
-        self.store.write("now.js", f"molexp.now({json.dumps(name)});\n".encode())
-        for old in self.left - self.before - self.names:
+        before = set(self.last.files)
+        mark = Mark(
+            files=sorted(self.names),
+            before=sorted(before - self.names),
+            of=of,
+            runs=manifest["total"],
+            left_out=manifest["left_out"],
+            site=self.site,
+            details=self.details,
+        )
+        self._write(MARK, me.to_json(attrs.asdict(mark)).encode())
+        self._write("now.js", f"molexp.now({json.dumps(name)});\n".encode())
+        for old in self.there - before - self.names:
             if old.startswith(_FOLDERS):
                 self.store.delete(old)
-        self.store.close()

@@ -247,6 +247,15 @@ class Board {
     for (const chart of this.charts.values()) chart.plot?.setSize({ width: Math.max(220, chart.figure.clientWidth - 2), height: HEIGHT });
   }
 
+  // Show metrics that have come, behind those that are there.
+  widen(settings) {
+    const names = settings.names.filter((name) => !this.charts.has(name));
+    if (!names.length) return;
+    this.settings = { ...settings, names: [...this.charts.keys(), ...names] };
+    for (const name of names) this.charts.set(name, new Chart(this.holder, name, settings.runs));
+    this.load().catch(() => undefined);
+  }
+
   async start() {
     try {
       await this.load();
@@ -266,6 +275,25 @@ class Board {
   }
 }
 
-for (const holder of document.querySelectorAll("[data-charts]")) {
-  if (JSON.parse(holder.dataset.charts).names.length) new Board(holder).start();
+const boards = new Map();
+function begin() {
+  for (const holder of document.querySelectorAll("[data-charts]")) {
+    if (!JSON.parse(holder.dataset.charts).names.length) continue;
+    boards.set(holder, new Board(holder));
+    boards.get(holder).start();
+  }
 }
+begin();
+
+// A run that goes on may log its first metric, or another one, while somebody looks.
+document.addEventListener("refreshed", ({ detail: page }) => {
+  const fresh = page.getElementById("metrics"), old = document.getElementById("metrics");
+  const settings = fresh?.querySelector("[data-charts]")?.dataset.charts;
+  if (!old || !settings) return;
+  const board = boards.get(old.querySelector("[data-charts]"));
+  if (board) board.widen(JSON.parse(settings));
+  else {
+    old.replaceWith(document.adoptNode(fresh));
+    begin();
+  }
+});

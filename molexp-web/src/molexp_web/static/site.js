@@ -46,7 +46,7 @@ async function refresh() {
     if (fresh && old && !old.isEqualNode(fresh) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
   }
   renew();
-  document.dispatchEvent(new Event("refreshed"));
+  document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));
 }
 
 renew();

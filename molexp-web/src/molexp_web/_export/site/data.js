@@ -42,31 +42,45 @@ async function refresh() {
   const changed = found !== molexp.manifest;
   molexp.manifest = found;
   molexp.columns = new Map(found.columns.map((column) => [column.name, column]));
+  if (changed) forget();
   return changed;
+}
+
+/** Forget parts that pages ask for no more, so that one that stays open for days does not grow. */
+function forget() {
+  const { index, tail } = molexp.manifest, needed = new Set([molexp.newest, tail, ...index]);
+  const crowded = molexp.parts.size > 1000;
+  for (const name of [...molexp.parts.keys()])
+    if (!needed.has(name) && (crowded || /^(manifests|tails|index)\//.test(name))) molexp.parts.delete(name);
 }
 
 /** Return the documents of runs, by their numbers. */
 async function runsAt(numbers) {
-  const { runs, runs_a_part: many } = molexp.manifest;
+  const { index, runs_a_part: many, parts_an_index: names } = molexp.manifest;
+  const part = async (at) => load((await load(index[Math.floor(at / names)]))[at % names]);
   const wanted = [...new Set(numbers.map((number) => Math.floor(number / many)))];
-  await Promise.all(wanted.map((at) => load(runs[at])));
-  return numbers.map((number) => molexp.parts.get(runs[Math.floor(number / many)])[number % many]);
+  const parts = new Map(await Promise.all(wanted.map(async (at) => [at, await part(at)])));
+  return numbers.map((number) => parts.get(Math.floor(number / many))[number % many]);
 }
 
-/** Return all values of a column. */
+/** Return all values of a column: its parts, and what the newest runs have, which one part has of all columns. */
 async function valuesOf(name) {
-  const parts = await Promise.all(molexp.columns.get(name).parts.map(load));
-  return parts.flat();
+  const { tail } = molexp.manifest;
+  const [rest, ...parts] = await Promise.all([tail, ...molexp.columns.get(name).parts].map(load));
+  return [...parts, rest[name]].flat();
 }
 
 /** Return the number of a run, or -1: newer ones are looked at first. */
 async function numberOf(path) {
-  const { parts } = molexp.columns.get("path") || { parts: [] };
-  for (let at = parts.length - 1; at >= 0; at--) {
-    const found = (await load(parts[at])).lastIndexOf(path);
-    if (found >= 0) return at * molexp.manifest.values_a_part + found;
+  const { total, sizes, tail } = molexp.manifest;
+  if (!total) return -1;
+  let found = (await load(tail)).path.lastIndexOf(path);
+  let begin = sizes.reduce((sum, size) => sum + size, 0);
+  for (let at = sizes.length - 1; at >= 0 && found < 0; at--) {
+    begin -= sizes[at];
+    found = (await load(molexp.columns.get("path").parts[at])).lastIndexOf(path);
   }
-  return -1;
+  return found < 0 ? -1 : begin + found;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- questions

@@ -83,22 +83,22 @@ async function runPage(path) {
   const number = await numberOf(path);
   if (number < 0) return [make("h1", {}, "No such run"), make("p", {}, `This copy has no run ${path}.`)];
   const [run] = await runsAt([number]);
-  const curves = run.curves ? await load(run.curves) : [];
+  const { curves = [], logs = {}, files: assets = [], pictures, trace } = run.details ? await load(run.details) : {};
   const newest = run.attempts.at(-1) || {};
   const error = newest.error ? `${newest.error.type}: ${newest.error.message}` : newest.reason;
   const attempts = run.attempts.map((one) => make("tr", {}, make("td", { class: "number" }, shown(one.attempt)), make("td", {}, statusMark(one.status)), make("td", {}, when(one.started_at)), make("td", {}, when(one.ended_at)), make("td", {}, shown(one.host)), make("td", {}, shown(one.reason))));
   const head = make("thead", {}, make("tr", {}, ...["Attempt", "Status", "Started", "Ended", "Host", "Reason"].map((name) => make("th", { scope: "col" }, name))));
-  const files = (run.files || []).map((one) => make("li", {}, `${one.name} (${one.kind}, ${counted(one.size || 0)} bytes)`));
+  const files = assets.map((one) => make("li", {}, `${one.name} (${one.kind}, ${counted(one.size || 0)} bytes)`));
   const plots = curves.length ? make("section", {}, make("h2", {}, "Metrics"), make("div", { class: "plots" })) : null;
   if (plots) requestAnimationFrame(() => plots.isConnected && drawCurves(curves, plots.lastChild));
   return [make("p", { class: "crumbs" }, make("a", { href: "#/runs" }, "Runs"), ` / ${run.path.split("/").slice(0, 2).join(" / ")}`),
     make("h1", {}, run.path.split("/").at(-1), " ", statusMark(run.status)),
     make("p", {}, [when(run.created_at), lasting(run.seconds), run.host, run.profile, (run.tags || []).join(", ")].filter(Boolean).join(" · ")),
-    error ? make("section", { class: "error" }, make("h2", {}, "Error"), make("p", {}, error), run.trace ? make("pre", { tabindex: "0" }, run.trace) : null) : null,
+    error ? make("section", { class: "error" }, make("h2", {}, "Error"), make("p", {}, error), trace ? make("pre", { tabindex: "0" }, trace) : null) : null,
     run.unread ? make("p", { role: "alert" }, `This run could not be read whole: ${run.unread}`) : null,
     make("div", { class: "columns" }, definitions("Parameters", run.parameters), definitions("Results", run.results), definitions("Metrics, last", Object.fromEntries(Object.entries(run.metrics || {}).map(([name, one]) => [name, one.last]))), definitions("Configuration", run.config)),
-    plots, run.pictures ? make("section", {}, make("h2", {}, "Pictures"), make("div", { class: "pictures" }, ...run.pictures.map((one) => make("figure", {}, make("img", { src: one.file, alt: one.name, loading: "lazy" }), make("figcaption", {}, one.name))))) : null,
-    ...Object.entries(run.logs || {}).map(([name, text]) => make("section", {}, make("h2", {}, `Log ${name}`), make("pre", { tabindex: "0" }, text))),
+    plots, pictures ? make("section", {}, make("h2", {}, "Pictures"), make("div", { class: "pictures" }, ...pictures.map((one) => make("figure", {}, make("img", { src: one.file, alt: one.name, loading: "lazy" }), make("figcaption", {}, one.name))))) : null,
+    ...Object.entries(logs).map(([name, text]) => make("section", {}, make("h2", {}, `Log ${name}`), make("pre", { tabindex: "0" }, text))),
     attempts.length ? make("section", {}, make("h2", {}, "Attempts"), scrolling("Attempts", make("table", {}, head, make("tbody", {}, ...attempts)))) : null,
     files.length ? make("section", {}, make("h2", {}, "Assets"), make("ul", {}, ...files)) : null];
 }
