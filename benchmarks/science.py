@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from hashlib import file_digest
 from importlib.util import find_spec
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import Line, folders, peak_of, take_turns
+from measure import Line, folders, peak_of
 from payloads import in_turns
 from safetensors.numpy import save_file
 
@@ -84,26 +85,22 @@ def durable(where: str, folder: Path, megabytes: int) -> Iterator[Line]:
         return  # there is nothing to flush it to
     state = weights(megabytes)
 
-    def write(place: Path, _count: int) -> None:
-        save_file(state, place / "weights.safetensors")
+    def write(number: int) -> None:
+        place = folder / f"weights-{number}.safetensors"
+        save_file(state, place)
+        for flushed in (place, folder):
+            fd = os.open(flushed, os.O_RDONLY)
+            os.fsync(fd)
+            os.close(fd)
 
-    def write_and_flush(place: Path, count: int) -> None:
-        write(place, count)
-        for flushed in (place / "weights.safetensors", place):
-            number = os.open(flushed, os.O_RDONLY)
-            os.fsync(number)
-            os.close(number)
-
-    def save(place: Path, _count: int) -> None:
-        with me.Workspace(place / "lab").Project("p").Experiment("e").Run(id="one").start() as ctx:
+    def save(number: int) -> None:
+        with me.Workspace(folder / f"lab-{number}").Project("p").Experiment("e").Run(id="one").start() as ctx:
             ctx.tensors.save("weights", state)
 
-    contenders = {"flushed": write_and_flush, "cached": write, "saved": save}
-    found = take_turns(contenders, where=folder, count=1, rounds=3)
-    seconds = {name: micros / 1e6 for name, micros in found.micros.items()}
-    detail = f"{seconds['saved']:.2f} s, flushed {seconds['flushed']:.2f} s, cached {seconds['cached']:.2f} s"
+    found = in_turns({"write": write, "save": save}, rounds=5, clock=time.perf_counter)
     what = f"state dict of {megabytes} MB, wall time / writing and flushing the file"
-    yield Line(what, where, found.ratio("saved", "flushed"), 1.25, detail)
+    detail = f"{found['save']:.2f} s, written and flushed {found['write']:.2f} s"
+    yield Line(what, where, found["save"] / found["write"], 1.25, detail)
 
 
 def arrays(where: str, folder: Path, megabytes: int) -> Iterator[Line]:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
+from array import array
 from hashlib import sha256
+from typing import Any
 
 import pytest
+
+import molexp as me
+from molexp.contracts import AssetKind, NoFields
+from molexp.hookspecs import hookimpl
 
 PIECE = 1 << 17
 SMALL = 1 << 20
@@ -14,7 +21,8 @@ SIZES = [0, 1, PIECE - 1, PIECE, PIECE + 1, SMALL, SMALL + 1, 3 * SMALL + 5]
 
 def content(size):
     """Return bytes of which no two pieces are equal."""
-    return b"".join(number.to_bytes(4) for number in range(size // 4 + 1))[:size]
+    numbers = array("I", range(size // 4 + 1))
+    return numbers.tobytes()[:size]
 
 
 def hash_of(data):
@@ -90,4 +98,94 @@ def test_a_copy_that_is_ended_leaves_nothing(lab, lab_exp, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         lab_exp.data_assets.import_asset("data", source, progress=enough)
     assert [entry.key for entry in lab.store.list() if "data" in entry.key and not entry.key.endswith(".json")] == []
+    assert [*lab.store.leftovers(-1)] == []
+
+
+class Pieces(AssetKind[Any, NoFields]):
+    """Lists of buffers, one after the other; what can be called is called."""
+
+    name = "pieces"
+
+    def save(self, obj, sink):
+        with sink.open() as stream:
+            size = 0
+            for piece in obj:
+                if callable(piece):
+                    piece()
+                else:
+                    size += memoryview(piece).nbytes
+                    assert stream.write(piece) == memoryview(piece).nbytes
+                assert stream.tell() == size
+        return NoFields()
+
+    def load(self, source):
+        with source.open() as stream:
+            return stream.read()
+
+
+class Plugin:
+    @hookimpl
+    def molexp_register_asset_kinds(self):
+        return [Pieces]
+
+
+PLUGIN = me.PluginManager(extra=[Plugin()])
+
+
+@pytest.mark.parametrize("before", [[], [b"little"], [bytes(SMALL - 1)]], ids=["nothing", "little", "much"])
+def test_buffers_of_any_size_arrive_in_their_order(place, before):
+    large = content(3 * SMALL + 5)
+    numbers = array("d", range(SMALL // 4))
+    rows = memoryview(content(4 * SMALL)).cast("B", (2 * SMALL, 2))
+    pieces = [
+        *before,
+        bytearray(large),
+        b"",
+        b"1",
+        numbers,
+        memoryview(large)[::2],
+        rows,
+        b"2" * SMALL,
+        memoryview(b"3"),
+    ]
+    with place.workspace(plugins=PLUGIN).Project("p").Experiment("e").Run(id="one").start() as ctx:
+        asset = ctx.pieces.save("data", pieces)
+    assert asset.load() == b"".join(bytes(piece) for piece in pieces)
+    assert asset.content_hash == hash_of(asset.load())
+    assert asset.size == len(asset.load())
+
+
+def test_of_a_buffer_that_changes_meanwhile_the_record_says_what_was_written(lab):
+    buffer = bytearray(24 * SMALL)
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            buffer[::4096] = bytes([buffer[0] ^ 1]) * (len(buffer) // 4096)
+
+    thread = threading.Thread(target=change)
+    with lab.workspace(plugins=PLUGIN).Project("p").Experiment("e").Run(id="one").start() as ctx:
+        thread.start()
+        try:
+            asset = ctx.pieces.save("data", [buffer])
+        finally:
+            stop.set()
+            thread.join()
+    assert asset.content_hash == hash_of(asset.path.read_bytes())
+
+
+@pytest.mark.parametrize("fault", ["raises", "is interrupted"])
+def test_a_large_save_that_fails_leaves_nothing_and_no_thread(lab, fault):
+    ws = lab.workspace(plugins=PLUGIN)
+    threads = threading.active_count()
+
+    def fail():
+        raise ZeroDivisionError if fault == "raises" else KeyboardInterrupt
+
+    with ws.Project("p").Experiment("e").Run(id="one").start() as ctx:
+        with pytest.raises((ZeroDivisionError, KeyboardInterrupt)):
+            ctx.pieces.save("data", [content(24 * SMALL), fail, content(24 * SMALL)])
+        assert threading.active_count() == threads
+        assert ctx.pieces.save("data", [b"again"]).load() == b"again"
+    assert [asset.name for asset in ws.run("p/e/one").assets] == ["data"]
     assert [*lab.store.leftovers(-1)] == []

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 import molexp as me
 from molexp.testing import AssetKindTests
@@ -102,6 +102,17 @@ def test_tensors_are_found_by_what_is_in_them(run):
     assert [one.name for one in find("n_tensors == 1 and nbytes == 24 and package == 'numpy'")] == ["small"]
 
 
+def test_the_file_is_the_one_that_safetensors_writes(run):
+    types = ("bool", "int8", "uint16", "float16", "float64", "int64", "complex64")
+    tensors: dict[str, Any] = {f"{name} \u03b1": np.arange(7).astype(name) for name in types}
+    tensors |= {"scalar": np.array(2.5), "nothing": np.zeros((0, 3)), "turned": np.arange(6.0).reshape(2, 3).T}
+    tensors["large"] = np.arange(1 << 19, dtype="f4").reshape(2, -1)
+    data = saved(run, tensors).read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    note = json.loads(data[8 : 8 + length])["__metadata__"]
+    assert data == save({name: np.ascontiguousarray(one).reshape(one.shape) for name, one in tensors.items()}, note)
+
+
 def test_what_is_one_tensor_under_two_names_is_so_again(run):
     shared = np.zeros(1000)
     asset = saved(run, {"embed": shared, "head": shared, "other": shared.copy()})
@@ -145,7 +156,7 @@ def test_a_file_does_not_choose_a_module_that_is_imported(run, tmp_path, monkeyp
     monkeypatch.syspath_prepend(tmp_path)
     metadata = {"molexp": json.dumps({"library": library})}
     with monkeypatch.context() as stranger:
-        stranger.setattr("safetensors.numpy.save_file", lambda tensors, path, **_: save_file(tensors, path, metadata))
+        stranger.setattr("safetensors.numpy.save", lambda tensors, **_: save(tensors, metadata))
         saved(run, WEIGHTS)
     with pytest.raises(me.AssetError, match="numpy, torch, jax"):
         run.asset("w").load()

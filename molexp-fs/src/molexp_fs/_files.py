@@ -8,6 +8,8 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
+from typing import cast
 
 try:
     import fcntl
@@ -328,6 +330,30 @@ def sync_all(folder: str) -> bool:
     finally:
         os.close(fd)
     return True
+
+
+def begin_flush(fd: int, start: int, size: int) -> None:
+    """Tell the system to write bytes of a file to the disk, and wait for nothing. Where there is no call for it, do nothing.
+
+    An error of the disk is told by the flush that waits, as ever: this call takes none of them (see sync_file_range(2)).
+    """
+    if sys.platform.startswith("linux"):
+        call = _sync_file_range()
+        if call is not None:
+            call(fd, start, size, _BEGIN_WRITING)
+
+
+_BEGIN_WRITING = 2  # SYNC_FILE_RANGE_WRITE
+
+
+@cache
+def _sync_file_range() -> Callable[..., int] | None:
+    import ctypes
+
+    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    if found is not None:
+        found.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    return cast("Callable[..., int] | None", found)
 
 
 def sync_folder(folder: str) -> None:

@@ -241,7 +241,7 @@ class LocalStore(Store):
             return temp
 
         publish = partial(_staging.publish, self._folder, self._naming, key=key, exclusive=exclusive)
-        return FileWriter(key, self.url, begin, publish, self._naming.durable)
+        return FileWriter(key, self.url, begin, publish, self.durability)
 
     def stage(self, key: str) -> StagedFile:
         """Return a path beside `key`, where the operating system tells whether a file is being written to."""

@@ -7,23 +7,37 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO, Self
 
+from molexp.contracts import Durability
 from molexp.errors import WorkspaceMovedError
 from molexp_fs._cloning import clone
 from molexp_fs._errors import translate
-from molexp_fs._files import LAST_STANDARD, aloof, open_aloof, path_now, remove, write_all
+from molexp_fs._files import LAST_STANDARD, aloof, begin_flush, open_aloof, path_now, remove, write_all
 
 _BUFFER = 1 << 16
+_BEHIND = 16 << 20  # bytes of a stream after which the system begins to flush them
 
 
 class FileWriter:
-    """A `Cloning` stream into a temporary file, which `publish` turns into the key."""
+    """A stream into a temporary file, which `publish` turns into the key: it is `Cloning` and a `ReadableWriter`.
 
-    def __init__(self, key: str, url: str, begin: Callable[[], str], publish: Callable[[str], None], durable: bool):
+    Args:
+        key: the key.
+        url: of the store.
+        begin: makes the temporary file and returns its path.
+        publish: gives the file its key.
+        durability: of the store. Unless it is ``"never"``, large files begin to be flushed while they are written.
+    """
+
+    def __init__(
+        self, key: str, url: str, begin: Callable[[], str], publish: Callable[[str], None], durability: Durability
+    ):
         self._key = key
         self._url = url
         self._begin = begin
         self._publish = publish
-        self._durable = durable
+        self._durable = durability == "always"
+        self._behind = _BEHIND if durability != "never" else None
+        self._written = self._flushing = 0
         self._temp = ""
         self._file: IO[bytes] | None = None
 
@@ -42,7 +56,24 @@ class FileWriter:
         if self._file is None:
             raise ValueError(f"The stream into {self._key!r} is used outside of its 'with' block.")
         try:
-            return self._file.write(data)
+            done = self._file.write(data)
+            self._written += done
+            if self._behind is not None and self._written - self._flushing >= self._behind:
+                begin_flush(self._file.fileno(), self._flushing, self._written - self._flushing)
+                self._flushing = self._written
+            return done
+        except OSError as error:
+            raise translate(error, self._key, self._url, "write") from error
+
+    def reader(self) -> IO[bytes]:
+        """Open the file to read from its beginning what was written and shown by `flush`."""
+        return open(self._temp, "rb", buffering=0, opener=open_aloof)
+
+    def flush(self) -> None:
+        """Show readers everything that was written."""
+        assert self._file is not None
+        try:
+            self._file.flush()
         except OSError as error:
             raise translate(error, self._key, self._url, "write") from error
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
-import re
+import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -124,8 +124,12 @@ class TensorsKind(AssetKind[Mapping[str, Any], TensorsFields]):
         if isinstance(versions := getattr(obj, "_metadata", None), dict):
             note["versions"] = versions  # of torch's modules
         metadata = {_OURS: json.dumps(note, separators=(",", ":"))}
-        with sink.path() as path, _errors_of_system():
-            files.save_file(tensors, path, metadata=metadata)
+        if sys.byteorder == "big":  # the format has the other order
+            sink.write(files.save(tensors, metadata=metadata))
+        else:
+            with sink.open() as stream:
+                for part in _parts(tensors, files.save, metadata):
+                    stream.write(part)
         dtypes = {str(one.dtype).removeprefix("torch.") for one in tensors.values()}
         return TensorsFields(
             package=kind,
@@ -296,17 +300,34 @@ def _distinct_torch(leaves: dict[str, Any]) -> tuple[dict[str, Any], dict[str, s
 _DISTINCT: Final = {"numpy": _distinct_numpy, "torch": _distinct_torch, "jax": _distinct_jax}
 
 
-@contextmanager
-def _errors_of_system() -> Iterator[None]:
-    """Raise an error of the system as Python does, as of a disk that is full."""
-    from safetensors import SafetensorError
+def _parts(
+    tensors: Mapping[str, Any], save: Callable[..., bytes], metadata: Mapping[str, str]
+) -> Iterator[bytes | memoryview]:
+    """Yield what `safetensors` writes, without a second copy of the tensors: the header, and the memory of each.
 
-    try:
-        yield
-    except SafetensorError as error:
-        if found := re.search(r"\(os error (\d+)\)", str(error)):
-            raise OSError(int(found[1]), str(error)) from error
-        raise
+    The library itself writes the header, for tensors of the same types without elements. Their shapes and places are filled in.
+    """
+    header = _header(io.BytesIO(save({name: one.reshape(-1)[:0] for name, one in tensors.items()}, metadata=metadata)))
+    names = [name for name in header if name != _RESERVED]
+    end = 0
+    for name in names:
+        start, end = end, end + int(tensors[name].nbytes)
+        header[name] |= {"shape": [*tensors[name].shape], "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in names:
+        tensor = tensors[name].cpu() if _library_of(tensors[name]) == "torch" else tensors[name]
+        yield _memory(tensor)
+
+
+def _memory(tensor: Any) -> memoryview:
+    """Return the bytes of a tensor that lies in one piece in main memory, for as long as the tensor is kept."""
+    if _library_of(tensor) == "numpy":
+        return memoryview(tensor.reshape(-1).view("u1"))
+    import ctypes
+
+    return memoryview((ctypes.c_ubyte * tensor.nbytes).from_address(tensor.data_ptr()))
 
 
 def _header(stream: Any) -> dict[str, Any]:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import errno
 import io
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from molexp._storage.hashing import FILE, hashed
-from molexp.contracts import StagedFile, Store, StreamWriter
-from molexp.contracts._copying import copy_stream
+from molexp._values.threads import start_unsignalled
+from molexp.contracts import ReadableWriter, StagedFile, Store, StreamWriter
+from molexp.contracts._copying import Digest, copy_stream
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
 
 SMALL = 1 << 20  # bytes up to which a payload is created in one operation
+_PIECE = 8 << 20  # bytes of a large buffer that are written before their hash begins
+_READ = 1 << 20  # bytes that are read at once to be hashed
 
 
 class PayloadSink:
@@ -111,9 +116,10 @@ class PayloadSink:
         stream = _Stream(self.name, self._stream_to_store)
         try:
             yield cast("IO[bytes]", stream)
+            stream.finish()
         except BaseException:
             self.written = False
-            _drop(stream.large)
+            stream.abandon()
             raise
         finally:
             stream.done = True
@@ -169,7 +175,11 @@ class PayloadSink:
 
 
 class _Stream(io.RawIOBase):
-    """Buffers a small payload; hands a large one to the store as it grows."""
+    """Buffers a small payload; hands a large one to the store as it grows.
+
+    Large pieces are hashed by a thread, which reads them again while the system has them in memory: nobody waits for the hash
+    and then for the disk, and the hash is that of the bytes that were written, also if somebody changes the piece meanwhile.
+    """
 
     def __init__(self, name: str, begin: Callable[[], StreamWriter]) -> None:
         self.digest = sha256()
@@ -179,6 +189,7 @@ class _Stream(io.RawIOBase):
         self.done = False
         self._name = name
         self._begin = begin
+        self._beside: _HashBeside | None = None
 
     def writable(self) -> bool:
         """Tell that it is."""
@@ -203,16 +214,111 @@ class _Stream(io.RawIOBase):
         """Take the next bytes."""
         if self.done:
             raise ValueError(f"The payload of {self._name!r} is closed.")
-        chunk = bytes(data)  # of a view, also one whose elements are no bytes
-        self.size += len(chunk)
-        self.digest.update(chunk)
-        self.parts.append(chunk)
-        if self.large is None and self.size > SMALL:
+        size = memoryview(data).nbytes
+        if self.large is None and self.size + size > SMALL:
             self.large = self._begin().__enter__()
-        if self.large is not None:
             self.large.write(b"".join(self.parts))
             self.parts.clear()
-        return len(chunk)
+        if self._beside is None and size >= SMALL and hasattr(self.large, "reader"):
+            with suppress(RuntimeError):  # there are too many threads
+                self._beside = _HashBeside(cast("ReadableWriter", self.large), self.digest, self.size)
+        self.size += size
+        if self._beside is not None:
+            self._beside.write(data)
+            return size
+        chunk = bytes(data)  # of a view, also one whose elements are no bytes
+        self.digest.update(chunk)
+        if self.large is not None:
+            self.large.write(chunk)
+        else:
+            self.parts.append(chunk)
+        return size
+
+    def finish(self) -> None:
+        """Wait until everything is hashed."""
+        if self._beside is not None:
+            self._beside.finish()
+
+    def abandon(self) -> None:
+        """Drop what was written."""
+        if self._beside is not None:
+            self._beside.abandon()
+        _drop(self.large)
+
+
+class _HashBeside:
+    """Writes to a stream, and hashes in a thread what was written.
+
+    Args:
+        writer: the stream.
+        digest: takes in the bytes.
+        start: the bytes that it has taken in.
+    """
+
+    def __init__(self, writer: ReadableWriter, digest: Digest, start: int) -> None:
+        self._writer = writer
+        self._digest = digest
+        self._hashed = start
+        self._written = self._shown = start
+        self._ends: SimpleQueue[int | None] = SimpleQueue()  # the number of bytes that can be read; None at the end
+        self._error: BaseException | None = None
+        writer.flush()
+        self._source = writer.reader()
+        self._thread = threading.Thread(target=self._hash, name="molexp-hash", daemon=True)
+        try:
+            start_unsignalled(self._thread)
+        except RuntimeError:
+            self._source.close()
+            raise
+
+    def write(self, data: Any) -> None:
+        """Write all of a buffer."""
+        view = memoryview(data)
+        view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(bytes(view))
+        for at in range(0, len(view), _PIECE):
+            self._written += self._writer.write(view[at : at + _PIECE])  # type: ignore[arg-type]
+            if self._written - self._shown >= SMALL:
+                self._show()
+
+    def finish(self) -> None:
+        """Wait until everything is hashed.
+
+        Raises:
+            OSError: the bytes that were written cannot be read.
+        """
+        self._show()
+        self._end()
+        if self._error is not None:
+            raise self._error
+
+    def abandon(self) -> None:
+        """Hash no more than the thread is at."""
+        self._error = self._error or InterruptedError("aborted")
+        self._end()
+
+    def _show(self) -> None:
+        self._writer.flush()
+        self._shown = self._written
+        self._ends.put(self._written)
+
+    def _end(self) -> None:
+        self._ends.put(None)
+        self._thread.join()
+        self._source.close()
+
+    def _hash(self) -> None:
+        buffer = memoryview(bytearray(_READ))
+        try:
+            self._source.seek(self._hashed)
+            while (end := self._ends.get()) is not None:
+                while self._hashed < end and self._error is None:
+                    size = self._source.readinto(buffer[: end - self._hashed])  # type: ignore[attr-defined]
+                    if not size:
+                        raise OSError(errno.EIO, f"The file has {self._hashed} bytes, and {end} were written to it.")
+                    self._digest.update(buffer[:size])  # type: ignore[arg-type]
+                    self._hashed += size
+        except BaseException as error:  # noqa: BLE001 - told to the thread that writes
+            self._error = error
 
 
 def refuse_twice(name: str, written: bool) -> None:

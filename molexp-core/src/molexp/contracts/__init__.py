@@ -28,7 +28,7 @@ from molexp.contracts._paths import RemotePath
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._settings import complete_options, storage_settings_files
 from molexp.contracts._store import Capability, Durability, Listing, Stat, Store
-from molexp.contracts._streams import Anchored, Appender, Cloning, StagedFile, StreamWriter
+from molexp.contracts._streams import Anchored, Appender, Cloning, ReadableWriter, StagedFile, StreamWriter
 
 if TYPE_CHECKING:
     from molexp.contracts._executors import Call, Executor, Outcome, Progress
@@ -64,6 +64,7 @@ __all__ = [
     "Previews",
     "Progress",
     "Queue",
+    "ReadableWriter",
     "RemotePath",
     "Resources",
     "Restores",

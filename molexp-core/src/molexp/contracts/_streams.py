@@ -140,3 +140,25 @@ class Cloning(StreamWriter, Protocol):
             source: a file of which nothing was read. Nothing was written to this stream either, and if there is a clone,
                 nothing is.
         """
+
+
+class ReadableWriter(StreamWriter, Protocol):
+    """A `StreamWriter` whose bytes can be read again while more are written: they are hashed beside the writing.
+
+    It takes any buffer of contiguous bytes, and keeps none.
+
+    Example:
+        >>> from molexp_fs import LocalStore
+        >>> with LocalStore.open("store", {}).open_write("md.traj") as stream:
+        ...     _ = stream.write(b"frames")
+        ...     stream.flush()
+        ...     with stream.reader() as written:
+        ...         written.read(100)
+        b'frames'
+    """
+
+    def reader(self) -> IO[bytes]:
+        """Open a stream to read from its beginning what was written and shown by `flush`."""
+
+    def flush(self) -> None:
+        """Show readers everything that was written."""
