@@ -18,7 +18,7 @@ from molexp_web._pages.previews import parquet_rows, preview_of
 from molexp_web._science import structure_panel, trajectory_panel
 from tests.web import labs
 from tests.web.conftest import client_of
-from tests.web.test_export import manifest, part
+from tests.web.test_export import runs_of
 
 ROOT = "/api/v1/workspaces/lab"
 
@@ -108,7 +108,7 @@ def test_of_a_log_without_ends_of_lines_only_the_end_is_read(ws, tmp_path):
     assert len(page.content) < 1_200_000
     assert "the end" in page.text
     export(ws, str(tmp_path / "copy"))
-    texts = [path.read_text() for path in (tmp_path / "copy").glob("runs/*.js")]
+    texts = [path.read_text() for path in (tmp_path / "copy").glob("details/*.js")]
     assert ["x" * 100 in text and "the end" in text for text in texts] == [True]
     assert sum(map(len, texts)) < 20_000
 
@@ -135,7 +135,7 @@ def test_a_copy_has_no_command_lines_folders_or_users_of_attempts(ws, tmp_path):
         raise RuntimeError("no space")
     export(ws, str(tmp_path / "copy"))
     copy = tmp_path / "copy"
-    runs = [one for name in manifest(copy)["runs"] for one in part(copy, name)]
+    runs = runs_of(copy)
     attempts = [attempt for one in runs for attempt in one["attempts"]]
     assert {name for one in attempts for name in one} == {
         "attempt",
