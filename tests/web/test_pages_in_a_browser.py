@@ -11,7 +11,7 @@ import pytest
 import molexp as me
 from tests import warm
 from tests.web import labs
-from tests.web.browsing import CHROMIUM, PATIENCE, WHY, served, visiting
+from tests.web.browsing import CHROMIUM, NARROW, PATIENCE, WHY, WIDE, faults, served, visiting
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
 
@@ -77,6 +77,49 @@ def test_the_keyboard_leads_through_the_table_to_a_run_and_back(browser, address
         page.go_back()
         page.get_by_role("link", name="r53").first.wait_for(timeout=PATIENCE)
         assert page.input_value("main input[name=q]") == "status == 'failed'"
+        assert visitor.told == []
+
+
+def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
+    ws = labs.ordinary(tmp_path / "lab", runs=6)
+    with served("-w", ws.url, "--allow-changes") as printed, visiting(browser, printed) as visitor:
+        page = visitor.page
+        visitor.go("/w/lab/runs?sort=params.accuracy")
+        for _ in range(2):
+            visitor.tab_to('input[name="run"]:not(:checked)')
+            page.keyboard.press("Space")
+        page.keyboard.press("t")
+        visitor.reads("#change > summary", "Change 2 selected")
+        assert faults(page) == []
+        page.keyboard.type("by hand")
+        page.keyboard.press("Enter")
+        visitor.reads("[role=status]", "Added the tag “by hand” to 2 runs.")
+        assert "done=" not in page.url
+        assert len(me.Workspace.load(ws.url).catalog.runs("'by hand' in tags")) == 2
+        visitor.go(f"{RELAX}/r1")
+        visitor.tab_to("details.change > summary")
+        page.keyboard.press("Enter")
+        for size in (WIDE, NARROW):
+            page.set_viewport_size(size)
+            assert faults(page) == []
+        visitor.tab_to("textarea[name=note]")
+        page.keyboard.type("checked")
+        visitor.tab_to("textarea ~ button")
+        page.keyboard.press("Enter")
+        visitor.reads("[role=status]", "Added the note")
+        visitor.tab_to("details.change > summary")
+        page.keyboard.press("Enter")
+        visitor.tab_to("button.danger")
+        page.keyboard.press("Enter")
+        visitor.reads("h1", f"Delete {EACH}/r1?")
+        assert faults(page) == []
+        visitor.tab_to("button.main")
+        page.keyboard.press("Enter")
+        visitor.reads("[role=status]", f"Deleted {EACH}/r1.")
+        visitor.tab_to("[role=status] button")
+        page.keyboard.press("Enter")
+        visitor.reads("[role=status]", f"Restored {EACH}/r1.")
+        assert me.Workspace.load(ws.url).run(f"{EACH}/r1").notes[-1]["text"] == "checked"
         assert visitor.told == []
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import molexp as me
 from molexp_web import application
 from tests.internals import at
+from tests.web.forms import Visitor
 
 TOKEN = "a long random text that nobody guesses"
 
@@ -216,6 +217,20 @@ def test_names_of_fields_are_suggested_from_the_index(table):
     assert "status" in table.client.get("/w/lab/fields").json()
 
 
+def test_where_the_code_came_from_is_in_columns_that_sort_filter_and_group(lab, table):
+    python = lab.run("metals/cu/cu-1").provenance["python"]
+    assert '<input type="checkbox" name="column" value="provenance.git.commit">' in table()
+    assert "provenance.packages.pytest" in table.client.get("/w/lab/fields", params={"containing": "pytest"}).json()
+    page = table(
+        columns="provenance.python,provenance.git.commit",
+        sort="provenance.python",
+        q=f'provenance.python == "{python}"',
+    )
+    assert heads(page) == ["python", "commit"]
+    assert page.count(f"<td>{python}</td>") == 7
+    assert re.search(rf'{python}</a></th>\s*<td class="number">7</td>', table(group="provenance.python"))
+
+
 # ------------------------------------------------------------------------------------------------------- groups and views
 
 
@@ -229,25 +244,22 @@ def test_groups_have_counts_means_and_lead_to_their_runs(lab, table):
     assert "none</a>" in table(group="params.spin")
 
 
-def test_a_view_is_saved_for_everybody_and_only_where_changes_are_allowed(lab, client):
-    origin = {"origin": "http://127.0.0.1:8000", "authorization": f"Bearer {TOKEN}"}
-    form = {"name": "best of all", "query": "q=params.a+%3E+3.6&sort=-results.energy&cursor=x&columns=params.a"}
-    assert client(token=TOKEN).post("/w/lab/views", data=form, headers=origin).status_code == 403
-
-    changing = client(token=TOKEN, changes=True)
-    saved = changing.post("/w/lab/views", data=form, headers=origin)
-    assert saved.status_code == 303, saved.text
+def test_a_view_is_saved_for_everybody_from_the_page(lab, client):
+    visitor = Visitor(client(token=TOKEN, changes=True))
+    visitor.open(
+        f"/w/lab/runs?token={TOKEN}&q=params.a+%3E+3.6&sort=-results.energy&cursor=metals/cu/cu-4&columns=params.a"
+    )
+    assert visitor.press("Save", name="best of all").told == "Saved the view “best-of-all” for everybody."
     again = me.Workspace(lab.url)
     assert [asset.name for asset in again.catalog.assets(kind="data")] == ["view-best-of-all"]
-    page = changing.get("/w/lab/runs", headers=origin).text
-    link = place_in(r'<a href="([^"]*)">best-of-all<', page)
+    link = place_in(r'<a href="([^"]*)">best-of-all<', visitor.open("/w/lab/runs").html)
     assert parse_qs(urlsplit(link).query) == {
         "q": ["params.a > 3.6"],
         "sort": ["-results.energy"],
         "columns": ["params.a"],
     }
     assert lab.fsck().ok
-    assert changing.post("/w/lab/views", data={"name": "../x", "query": ""}, headers=origin).status_code == 400
+    assert visitor.press("Save", name="../x").status == 400
 
 
 # --------------------------------------------------------------------------------------------------- what it costs, and junk

@@ -64,8 +64,8 @@ def ui(
     It prints an address with a token. Only who has the token gets an answer; a browser keeps it in a cookie. MOLEXP_UI_TOKEN
     sets the token, of at least 16 characters; otherwise each start has a new one.
 
-    Pages and API read the record, and change nothing unless you add --allow-changes. With --script, programs may have runs executed
-    again by the workflow that the script binds; no other script is imported.
+    Pages and API read the record, and change nothing unless you add --allow-changes. With --script, runs may be executed again
+    by the workflow that the script binds; no other script is imported.
 
     With --export, it serves nothing. It writes a copy that needs no server: open its index.html, or let any web server or bucket show
     it. Export to the same place again, and it writes what is new; pages that are open read that by themselves. With --follow

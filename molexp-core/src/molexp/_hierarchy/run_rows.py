@@ -196,6 +196,11 @@ class RunRow(Mapping[str, Any]):
         return self._stored.get("provenance")
 
     @property
+    def origin(self) -> Mapping[str, Any] | None:
+        """The document that `provenance` names: git commit, Python, packages. It is read at each access; None if there is none."""
+        return self._session.origin(self.provenance) if self._session else None
+
+    @property
     def results(self) -> Mapping[str, Any]:
         """Its results, folded over the attempts."""
         return self._stored.get("results") or {}

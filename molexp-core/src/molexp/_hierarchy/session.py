@@ -218,8 +218,11 @@ class Session:
 
     def provenance_of(self, state: RunState) -> Mapping[str, Any] | None:
         """Return how the process of a run's newest attempt came to be; None if nothing is known."""
-        known = state.attempts[-1].contents.provenance if state.attempts else None
-        return read_document(self.store, f"{layout.PROVENANCE}/{known}.json") if known else None
+        return self.origin(state.attempts[-1].contents.provenance if state.attempts else None)
+
+    def origin(self, known: Any) -> Mapping[str, Any] | None:
+        """Return the document of a provenance by its id; None if there is none."""
+        return read_document(self.store, f"{layout.PROVENANCE}/{known}.json") if isinstance(known, str) else None
 
     # --------------------------------------------------------------------------------------------------- in passing
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 import molexp as me
 from molexp_cli.background import execute_in_background
@@ -19,7 +16,6 @@ from molexp_web._api.declaring import Asked
 from molexp_web._server.failing import facts
 
 MOST = 1000  # runs of a change
-_BACK = re.compile(r"/(?![/\\])[^\x00-\x1f\\]*")  # a path of this server, and no other host's
 
 BODY: Mapping[str, Any] = {
     "type": "object",
@@ -39,7 +35,6 @@ BODY: Mapping[str, Any] = {
             "description": "With execute: a script that --script names; it binds the workflow.",
         },
         "rerun": {"type": "boolean", "description": "With execute: execute runs that succeeded, too."},
-        "back": {"type": "string", "description": "Of a form: the path of the page that is shown afterwards."},
     },
 }
 
@@ -57,7 +52,7 @@ def change_of(wanted: Mapping[str, Any]) -> Callable[[me.Run], object]:
             note = _text(wanted, "note").strip() or None
             if not (tags or untag or note):
                 raise ValueError("There is nothing to change: give `tags`, `untag` or `note`.")
-            return lambda run: run.annotate(tags=tags, untag=untag, note=note)
+            return lambda run: run.annotate(tags=tags, untag=untag, note=None if _says(run, note) else note)
         case "cancel":
             reason = _text(wanted, "reason")
             return lambda run: run.cancel(reason)
@@ -106,37 +101,36 @@ def start(workspace: me.Workspace, wanted: Mapping[str, Any], scripts: Mapping[s
     return [{"path": path, "error": None, "log": str(folder / "0.log")} for path in found]
 
 
-def body_of(request: Request, data: bytes) -> dict[str, Any]:
-    """Return the body of a request, JSON or a form.
+def object_of(data: bytes) -> dict[str, Any]:
+    """Return the object that a body is.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is none.
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip() == "application/x-www-form-urlencoded":
-        given = parse_qs(data.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=2 * MOST)
-        lists = {name: [one for one in given.get(name, ()) if one] for name in ("runs", "tags", "untag")}
-        return {**{name: values[-1] for name, values in given.items()}, **lists}
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError("The body is neither JSON nor a form.") from None
+        raise ValueError("The body is no JSON.") from None
     if not isinstance(found, dict):
         raise ValueError("The body is JSON, but no object.")
     return found
 
 
 def changes(asked: Asked) -> Response:
-    """Change runs; answer with the outcome as JSON, and to a form with the page that it names, if all went well."""
-    wanted = body_of(asked.request, asked.body)
+    """Change runs, and answer with the outcome."""
+    wanted = object_of(asked.body)
     if wanted.get("action") == "execute":
         done = start(asked.workspace, wanted, asked.request.app.state.scripts)
     else:
         done = make(asked.workspace, wanted)
-    back = wanted.get("back")
-    failed = [one for one in done if one["error"]]
-    if isinstance(back, str) and _BACK.fullmatch(back) and not failed:
-        return RedirectResponse(back, 303)
+    failed = any(one["error"] for one in done)
     return Response(me.to_json(done), 207 if failed else 200, media_type="application/json")
+
+
+def _says(run: me.Run, note: str | None) -> bool:
+    """Tell whether the newest note of a run says this: it was sent twice."""
+    said = run.notes if note else ()
+    return bool(said) and said[-1].get("text") == note
 
 
 def _texts(wanted: Mapping[str, Any], name: str) -> list[str]:

@@ -9,19 +9,18 @@ from difflib import get_close_matches
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 import molexp as me
 from molexp_web._pages.rendering import workspace_of
+from molexp_web._server.bodies import body_of
 from molexp_web._server.conditional import conditional, has, tag_of
 
 BASE = "/api/v1"
 WORKSPACE = "/workspaces/{workspace}"
 _LONGEST = 65_536  # characters of a parameter
-_LARGEST = 1 << 20  # bytes of a body
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no", "")
 
 
@@ -154,12 +153,7 @@ class Operation:
         return Route(f"{BASE}{self.path}", endpoint, methods=[self.method], name=f"api_{self.name}")
 
     async def _with_body(self, request: Request) -> Response:
-        data = bytearray()
-        async for piece in request.stream():
-            data += piece
-            if len(data) > _LARGEST:
-                raise HTTPException(413, f"A body has at most {_LARGEST} bytes.")
-        return await run_in_threadpool(self._endpoint, request, bytes(data))
+        return await run_in_threadpool(self._endpoint, request, await body_of(request))
 
     def _endpoint(self, request: Request, body: bytes = b"") -> Response:
         asked = Asked(request, self._read(request), body)

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from molexp_web._pages.api_links import api_link
+from molexp_web._pages.forms import DONE
 
 _CHARTS = 12  # that are shown unless the address names others
 _NAMED = 60  # that may be named
@@ -37,7 +38,7 @@ def chart_settings(request: Request, runs: Sequence[str], metrics: Iterable[str]
 
 def kept_query(request: Request, *without: str) -> list[tuple[str, str]]:
     """Return the query of this page, as pairs, without some names."""
-    return [pair for pair in request.query_params.multi_items() if pair[0] not in without]
+    return [pair for pair in request.query_params.multi_items() if pair[0] not in (DONE, *without)]
 
 
 def _by_group(name: str) -> tuple[str, str]:

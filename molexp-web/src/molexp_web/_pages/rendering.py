@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 import molexp as me
 from molexp.errors import NotFoundError
+from molexp_web._pages.forms import DONE, key_of
 from molexp_web._server.conditional import conditional
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -29,7 +30,8 @@ def render(request: Request, template: str, /, **context: Any) -> Response:
     """Return a page, with an ETag: a browser that has it gets 304.
 
     Besides the context, a template has ``request``, ``workspace`` (its name, or None), ``workspaces`` (all names), ``changes``
-    (whether requests may change the record), and the functions ``url_for(name, **params)``, ``static(path)`` and
+    (whether requests may change records), ``may_change`` (and whether those of this workspace can be), ``told`` (what became of a
+    form that was sent), ``here`` (the address of the page), and the functions ``url_for(name, **params)``, ``static(path)`` and
     ``with_query(address, **query)``. ``active`` is the name of the page in the navigation.
     """
     return conditional(request, page(request, template, **context), "text/html; charset=utf-8")
@@ -40,15 +42,22 @@ def page(request: Request, template: str, /, **context: Any) -> str:
     state = request.app.state
     known = state.workspaces
     name = request.scope.get("path_params", {}).get("workspace")
+    is_known = name in known
+    may_change = state.changes and is_known and not known[name].read_only
     every = {
         "request": request,
         "static": lambda path: url_for(request, "static", path=path),
         "home": url_for(request, "first"),
         "navigation": [(route, label) for route, label in NAVIGATION if _has(request, route)],
         "active": _active(request),
-        "workspace": name if name in known else None,
+        "workspace": name if is_known else None,
         "workspaces": list(known),
         "changes": state.changes,
+        "may_change": may_change,
+        "change": url_for(request, "change", workspace=name) if may_change else "",
+        "form_key": key_of(request) if may_change else "",
+        "told": state.outcomes.get(request.query_params.get(DONE, "")) if is_known else None,
+        "here": with_query(request.url.path, *(one for one in request.query_params.multi_items() if one[0] != DONE)),
         "url_for": lambda route, /, **params: url_for(request, route, **params),
     }
     return _environment().get_template(template).render({**every, **context})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from starlette.requests import Request
@@ -62,6 +63,8 @@ def run_page(request: Request) -> Response:
         newest=newest,
         seconds=took(newest.get("started_at"), newest.get("ended_at")),
         goes_on=found["status"] in ("running", "queued"),
+        may_cancel=found["status"] in ("running", "queued", "pending"),
+        scripts=_scripts(request, run),
         failure=_failure(run, found, logs),
         parameters=_values(found.get("parameters")),
         config=_values(found.get("config")),
@@ -143,6 +146,18 @@ def _failure(run: me.Run, found: Mapping[str, Any], logs: Mapping[str, Any] | No
         "log": logs["name"] if logs else "",
         "resume": (_RESTARTING[how[0]], how[1]) if how is not None else None,
     }
+
+
+def _scripts(request: Request, run: me.Run) -> list[str]:
+    """Return the scripts by which the run may be executed; first that from which its workflow came."""
+    names = [*request.app.state.scripts]
+    if len(names) < 2:
+        return names
+    try:
+        source = run.experiment.workflow_source or ""
+    except MolexpError:  # its document cannot be read
+        source = ""
+    return sorted(names, key=lambda name: name != PurePath(source).name)
 
 
 # ----------------------------------------------------------------------------------------------------------------- tasks

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 import molexp as me
+from molexp_web._pages.forms import Outcome, fields_of, leading_to
 from molexp_web._pages.rendering import render, url_for, with_query, workspace_of
 from molexp_web._table import cells
 from molexp_web._table.asking import SIZES, Asked, asked_by, asked_of, columns_of, view_of
@@ -21,8 +23,8 @@ from molexp_web._table.listing import counts_of, listing_of
 from molexp_web._table.views import save_view, saved_views
 
 _SUGGESTED = 60
+_LOOKED_AT = 2000  # names among which they are chosen
 _CHOICES = 80  # columns that the chooser lists; others are found by name
-_FORM = 65_536  # bytes
 
 
 def runs_page(request: Request) -> Response:
@@ -35,7 +37,7 @@ def runs_page(request: Request) -> Response:
     if part and request.query_params.get("version") == version:
         return Response(status_code=204)
     if asked.group:
-        context: dict[str, Any] = {"groups": groups_of(workspace, asked), "listing": None}
+        context: dict[str, Any] = {"groups": groups_of(workspace, asked, known), "listing": None}
     else:
         context = {
             "listing": listing_of(workspace, asked, known, counted="counted" in (part, *request.query_params)),
@@ -56,34 +58,20 @@ def runs_page(request: Request) -> Response:
 def fields_found(request: Request) -> Response:
     """Suggest columns whose names have a text in them."""
     containing = request.query_params.get("containing", "")[:200]
-    names = workspace_of(request).catalog.fields(containing, limit=_SUGGESTED)
+    found = workspace_of(request).catalog.fields(containing, limit=_LOOKED_AT)
     plain = [name for name in cells.PLAIN if containing.lower() in name]
-    return JSONResponse(
-        [name for name in (*plain, *names) if not name.startswith(("workflow", "provenance"))][:_SUGGESTED]
-    )
+    names = [name for name in found if not name.startswith("workflow")]
+    names.sort(key=lambda name: name.startswith("provenance"))  # that has a name for each package
+    return JSONResponse([*plain, *names][:_SUGGESTED])
 
 
 async def save(request: Request) -> Response:
     """Save a view, and lead to it."""
-    length = request.headers.get("content-length", "")
-    if not length.isdigit() or int(length) > _FORM:
-        raise ValueError("A view is the form of the table, of at most 64 kB.")
-    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-    asked = asked_of(_Query(parse_qsl(form.get("query", ""))))
-    await run_in_threadpool(save_view, workspace_of(request), form.get("name", "")[:80], asked)
-    return RedirectResponse(with_query(url_for(request, "runs", workspace=_name(request)), *asked.pairs()), 303)
-
-
-class _Query(list[tuple[str, str]]):
-    """The query of an address, read as Starlette reads one."""
-
-    def get(self, name: str, default: str = "") -> str:
-        """Return the last value of a name."""
-        return next((value for one, value in reversed(self) if one == name), default)
-
-    def getlist(self, name: str) -> list[str]:
-        """Return all values of a name."""
-        return [value for one, value in self if one == name]
+    form = await fields_of(request)
+    asked = asked_of(QueryParams(form.get("query", "")))
+    name = await run_in_threadpool(save_view, workspace_of(request), form.get("name", "")[:80], asked)
+    place = with_query(url_for(request, "runs", workspace=_name(request)), *asked.pairs())
+    return leading_to(request, place, Outcome(f"Saved the view “{name}” for everybody."))
 
 
 def known_of(request: Request) -> dict[Any, Any]:
@@ -146,7 +134,7 @@ def _around(request: Request, workspace: me.Workspace, asked: Asked, listing: An
     """Return what stands around the table: the choices of its forms, and saved views."""
     names = [*listing.names] if listing else []
     shown = [heading.name for heading in listing.headings] if listing else [*asked.columns]
-    offered = [*(name for name in names if name not in shown), *(one for one in cells.PLAIN if one not in shown)]
+    offered = [name for name in (*names, *cells.PLAIN, *cells.ORIGIN) if name not in shown]
     offered += [
         f"{one}.{end}"
         for one in names
@@ -169,7 +157,6 @@ def _around(request: Request, workspace: me.Workspace, asked: Asked, listing: An
             for name, found in views.items()
         ],
         "fields": url_for(request, "fields", workspace=_name(request)),
-        "may_save": request.app.state.changes and not workspace.read_only,
         "save": url_for(request, "save_view", workspace=_name(request)),
         "written": with_query("", *asked.pairs(cursors=(), at=0)).removeprefix("?"),
     }

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from starlette.applications import Starlette
@@ -20,11 +21,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import molexp as me
 from molexp_web._api.curves import KnownCurves
+from molexp_web._pages.forms import Outcomes
 from molexp_web._pages.rendering import url_for
 from molexp_web._server import failing
 from molexp_web._server.security import LOCAL, Guard
 
-PAGES = ("overview", "runs", "run", "compare", "assets", "lineage")
+PAGES = ("overview", "runs", "run", "compare", "assets", "lineage", "changing")
 """The modules of `molexp_web._pages` that have `ROUTES`."""
 
 API = ("routes",)
@@ -73,7 +75,7 @@ def application(
     app.router.redirect_slashes = False  # it would name the host and scheme that a proxy asks for
     app.state.workspaces, app.state.changes, app.state.token = dict(workspaces), changes, token
     app.state.scripts = {script.name: script.resolve() for script in scripts} if changes else {}
-    app.state.curves = KnownCurves()
+    app.state.curves, app.state.outcomes, app.state.changing = KnownCurves(), Outcomes(), Lock()
     app.state.started = secrets.token_hex(4)  # another version may answer differently: no ETag outlives this one
     return app
 

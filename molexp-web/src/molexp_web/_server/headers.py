@@ -17,7 +17,7 @@ HEADERS = {
     "content-security-policy": PAGE_POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with none at all, browsers do not say where a form comes from
     "x-content-type-options": "nosniff",
 }
 """The headers of every answer that has none of its own."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -26,10 +26,14 @@ PLAIN = (
 )
 """Columns that every run has, whatever its experiment."""
 
+ORIGIN = ("provenance.git.commit", "provenance.git.branch", "provenance.git.dirty", "provenance.python")
+"""Columns on the code of a run that the chooser offers; others of its provenance are found by name."""
+
 STATISTICS = ("last", "min", "max", "step", "min_step", "max_step", "count")
 MOST = 200
 """Names that are looked at in one part of one run: there may be any number."""
 
+_COMMIT = 10  # characters of a commit: they find it
 _LIST = 14  # characters of a list that is written as it is
 _LONGEST = 60  # characters of a cell
 _EXACT = 300  # characters of a title
@@ -58,8 +62,14 @@ NONE = Cell("", kind="none")
 class Seen:
     """A run whose columns are read: what takes time is unpacked once."""
 
-    def __init__(self, row: me.RunRow) -> None:
+    def __init__(self, row: me.RunRow, origins: Callable[[me.RunRow], Mapping[str, Any]]) -> None:
         self.row = row
+        self._origins = origins
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """The document on the code that was executed."""
+        return self._origins(self.row)
 
     @cached_property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
@@ -87,7 +97,7 @@ def read(seen: Seen, column: str) -> Any:
         case "host" | "user" | "started_at" | "ended_at":
             return row.execution_history[-1].get(root) if row.execution_history else None
         case "provenance":
-            return None if rest else row.provenance
+            return reach(seen.origin, rest) if rest else row.provenance
     return getattr(row, root, None) if root in (*PLAIN, "id", "project", "as_of") else reach(row.document, column)
 
 
@@ -178,6 +188,8 @@ def cell(value: Any, column: str = "", digits: int = 6) -> Cell:
         return Cell(duration(value), f"{value} s", "number", value)
     if isinstance(value, bool):
         return Cell(str(value).lower(), kind="text", value=value)
+    if column == "provenance.git.commit" and isinstance(value, str):
+        return Cell(value[:_COMMIT], value[:_EXACT], "text", value)
     if isinstance(value, int | float):
         return _number(value, digits)
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ import molexp as me
 from molexp_web._table import cells
 from molexp_web._table.asking import Asked
 from molexp_web._table.filters import Filter, filters_of, query_of
+from molexp_web._table.origins import Origins
 
 MANY = 20_000
 """Of more runs, those that match a query are counted after the page is shown."""
@@ -111,8 +112,9 @@ def listing_of(workspace: me.Workspace, asked: Asked, known: dict[Any, Any], *, 
     except (me.QueryError, ValueError) as error:
         return Listing(filters=filters, problem=problem_of(error))
     version = catalog.version()
-    names, usual = _usual(catalog, asked, known, (workspace.url, version))
-    shown = [*map(cells.Seen, rows[: asked.size])]
+    origins = Origins(workspace, known)
+    names, usual = _usual(catalog, asked, known, (workspace.url, version), origins)
+    shown = [cells.Seen(row, origins) for row in rows[: asked.size]]
     chosen = asked.columns or with_order(usual, asked.sort)
     columns = [cells.column_of([cells.read(one, name) for one in shown], name) for name in chosen]
     numbers = [
@@ -143,7 +145,7 @@ def _page(catalog: me.Catalog, asked: Asked, after: str | None) -> me.Rows[me.Ru
 
 
 def _usual(
-    catalog: me.Catalog, asked: Asked, known: dict[Any, Any], state: tuple[str, str]
+    catalog: me.Catalog, asked: Asked, known: dict[Any, Any], state: tuple[str, str], origins: Origins
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Return the columns that can be chosen, and those that are shown if nobody does.
 
@@ -152,7 +154,7 @@ def _usual(
     key = ("columns", *state, asked.query, asked.archived)
     if key not in known:
         rows = catalog.runs(asked.query or None, archived=asked.archived, sort="-created_at", limit=SAMPLE)
-        seen = [*map(cells.Seen, rows)]
+        seen = [cells.Seen(row, origins) for row in rows]
         names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
         _keep(known, key, (names, default_columns(seen, names)))
     return known[key]  # type: ignore[no-any-return]  # as it was put there

@@ -16,6 +16,13 @@ export function renew(within = document) {
   }
 }
 
+// What became of a form is said once: not again when the page is loaded anew, and not in a link that somebody sends.
+const here = new URL(location.href);
+if (here.searchParams.has("done")) {
+  here.searchParams.delete("done");
+  history.replaceState(history.state, "", here);
+}
+
 // One menu is open at a time, and Escape closes it.
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;

@@ -7,14 +7,25 @@ let place = -1;
 
 const live = () => document.getElementById("live");
 const rows = () => [...document.querySelectorAll("table.runs tbody tr")];
+const boxes = () => [...document.querySelectorAll('input[name="run"][type="checkbox"]')];
 
 function mark() {
-  for (const box of document.querySelectorAll('input[name="run"]')) box.checked = chosen.has(box.value);
+  for (const box of boxes()) box.checked = chosen.has(box.value);
   const button = document.getElementById("compare");
   if (button) {
     button.disabled = chosen.size < 2;
     button.textContent = chosen.size ? `Compare ${chosen.size} selected` : "Compare selected";
   }
+  const summary = document.querySelector("#change > summary"); // only where runs may be changed
+  if (!summary) return;
+  summary.textContent = chosen.size ? `Change ${chosen.size} selected` : "Change selected";
+  document.querySelector(".below")?.classList.toggle("stays", chosen.size > 0);
+  const all = document.getElementById("all");
+  if (!all) return;
+  all.hidden = false;
+  const marked = boxes().filter((box) => box.checked).length;
+  all.checked = marked > 0 && marked === boxes().length;
+  all.indeterminate = marked > 0 && !all.checked;
 }
 
 function move(to, focus = true) {
@@ -128,6 +139,10 @@ document.addEventListener("submit", (event) => {
 });
 
 document.addEventListener("change", (event) => {
+  if (event.target.id === "all") {
+    for (const box of boxes()) if (event.target.checked) chosen.add(box.value); else chosen.delete(box.value);
+    mark();
+  }
   if (event.target.name !== "run") return;
   if (event.target.checked) chosen.add(event.target.value); else chosen.delete(event.target.value);
   mark();
@@ -144,11 +159,22 @@ const KEYS = {
   k: () => move(place - 1),
   x: () => rows()[place]?.querySelector('input[name="run"]')?.click(),
   c: () => { if (chosen.size > 1) document.getElementById("compare")?.click(); },
+  t: () => {
+    const menu = document.getElementById("change");
+    if (!menu) return;
+    menu.open = true;
+    menu.querySelector('input[name="tag"]').focus();
+  },
 };
 
 document.addEventListener("keydown", (event) => {
   const target = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (event.key === "Enter" && target.name === "run") { // the first button of the form is another one
+    event.preventDefault();
+    KEYS.c();
+    return;
+  }
   if (target.closest?.("input:not([type=checkbox]), select, textarea, details.menu[open]")) {
     if (event.key === "Escape" && target.id === "query") target.blur();
     return;
@@ -165,13 +191,13 @@ document.addEventListener("focusin", (event) => {
 // Also those that were selected on other pages take part.
 document.addEventListener("submit", (event) => {
   if (event.target.id !== "chosen") return;
-  const there = new Set([...event.target.querySelectorAll('input[name="run"]')].map((box) => box.value));
+  const there = new Set(boxes().map((box) => box.value));
   for (const value of chosen) {
     if (!there.has(value)) event.target.append(Object.assign(document.createElement("input"), { type: "hidden", name: "run", value }));
   }
 });
 
-for (const box of document.querySelectorAll('input[name="run"]:checked')) chosen.add(box.value);
+for (const box of boxes()) if (box.checked) chosen.add(box.value);
 mark();
 count();
 later();
