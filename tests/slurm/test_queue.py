@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from molexp.contracts import Batch, JobState, Resources
-from molexp.errors import QueueError
+from molexp.errors import QueueError, QueueUnavailableError
 from molexp_slurm import SlurmQueue
 from tests.slurm.engine import eventually, lines_of, variables
 
@@ -121,6 +121,26 @@ def test_what_slurm_refuses_is_said_in_its_words(slurm, batch):
         SlurmQueue().script(batch("true", resources=Resources(extra={"job-name": "mine"})))
     assert SlurmQueue().largest() == 1001
     assert SlurmQueue().engine() == "tests", "jobs of another cluster are not looked for here"
+
+
+def test_an_sbatch_that_names_no_job_has_refused_the_batch_if_slurm_does_not_know_its_token(slurm, batch):
+    sbatch, squeue = slurm.commands / "sbatch", slurm.commands / "squeue"
+    real = sbatch.rename(slurm.commands / "real")
+
+    def submitted(line: str) -> str:
+        sbatch.write_text(f"#!/bin/sh\n{line}\n")
+        sbatch.chmod(0o755)
+        return SlurmQueue().submit(batch("sleep", "60"))
+
+    with pytest.raises(QueueError, match="says 'Your account has no hours left' in place") as caught:
+        submitted("cat >/dev/null; echo Your account has no hours left")
+    assert not isinstance(caught.value, QueueUnavailableError)
+    identity = submitted(f'{real} "$@" >/dev/null; echo Welcome')
+    assert slurm.alive().keys() == {f"{identity}_0"}
+    squeue.write_text("#!/bin/sh\necho 'squeue: error: not today' >&2\nexit 1\n")
+    with pytest.raises(QueueUnavailableError, match="in place of the id of a job, and not today"):
+        submitted("cat >/dev/null; echo Welcome")
+    SlurmQueue().cancel([identity])
 
 
 def test_a_machine_that_is_to_be_avoided_gets_no_job_and_one_that_is_no_more_stops_nobody(slurm, batch):

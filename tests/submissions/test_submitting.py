@@ -187,7 +187,7 @@ def test_the_job_of_a_cancelled_run_is_taken_from_its_queue_if_that_can_be_asked
     os.close(gate)
     place.settled()
     assert place.began() == ["1"]
-    assert place.end()["states"] == {"done": 3, "failed": 1}
+    assert place.end()["states"] == {"done": 3, "cancelled": 1}
     assert [said["word"] for said in place.end()["jobs"].values()] == ["CANCELLED"]
 
 
@@ -198,8 +198,11 @@ def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_agai
     told = place.molexp("-w", "lab", "cancel", "--submission", "all")
     assert told.code == 0, told.err
     place.settled()
+    assert "ended: 2 cancelled" in place.molexp("-w", "lab", "queue", "--all").out
     assert place.rows() == {1: "interrupted", 2: "pending"}
     assert set(place.end()["never_started"].values()) == {"NEVER STARTED (CANCELLED)"}
+    again = place.molexp("resubmit", "sweep.py", "-p", "cluster", "--dry-run")
+    assert "would submit 2 runs in 2 jobs" in again.err, "one began, one did not, and two were never submitted"
     (path,) = [row.path for row in me.Workspace("lab").catalog.runs() if row.parameters == {"x": 2}]
     with suppress(ValueError), me.Workspace("lab").run(path).start():
         raise ValueError("it fails")

@@ -180,7 +180,7 @@ def resubmit(
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Submit again what failed or was interrupted, and only that; not on machines on which a job was lost.
+    """Submit again what was attempted or submitted and has not succeeded, and only that; not on machines on which a job was lost.
 
     Examples:
         molexp resubmit train.py --profile cluster --walltime x2
@@ -189,7 +189,6 @@ def resubmit(
     Exit codes: as for molexp submit.
     """
     options = {
-        "failed": True,
         "experiments": experiment,
         "override": override,
         "workspace": workspace,
@@ -197,7 +196,7 @@ def resubmit(
         "profile": profile,
         "resume": resume,
     }
-    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "after": after or "", "rest": rest}
+    wishes = {"queue": queue, "bundle": bundle, "at_once": jobs, "after": after or "", "rest": rest, "again": True}
     _submit(ctx, script, options, wishes, None, walltime, dry_run=dry_run, as_json=as_json, avoids=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import ClassVar, Final, Unpack
 
 from msgspec import structs
@@ -47,9 +48,13 @@ class SlurmQueue(Queue):
     def __init__(self, **options: Unpack[SiteOptions]) -> None:
         self._site = Site.of(options)
 
+    @cached_property
+    def _config(self) -> str:
+        return run(["scontrol", "show", "config"])
+
     def engine(self) -> str:
         """Return the name of the cluster; see `molexp.contracts.Queue`."""
-        found = _CLUSTER.search(_config())
+        found = _CLUSTER.search(self._config)
         return found[1] if found else ""
 
     def script(self, batch: Batch) -> str:
@@ -72,9 +77,16 @@ class SlurmQueue(Queue):
         script = batch_script(batch, self._site, after)
         said = run(["sbatch", "--parsable"], given=script, environment=our_environment(self._site))
         found = _ID.findall(said)  # some clusters have an sbatch of their own, which says more
-        if len(found) != 1:  # it may have the batch: whoever asks next looks for the token
-            raise QueueUnavailableError(self.name, f"sbatch says {said.strip()!r} in place of the id of a job")
-        return str(found[0])
+        if len(found) == 1:
+            return str(found[0])
+        why = f"sbatch says {said.strip()!r} in place of the id of a job"  # and may have accepted or refused the batch
+        try:
+            arrays = {array for token, array, *_ in squeue(f"--name={batch.token}") if token == batch.token}
+        except QueueError as error:
+            raise QueueUnavailableError(self.name, f"{why}, and {error.reason}") from error
+        if not arrays:
+            raise QueueError(self.name, why)
+        return arrays.pop()
 
     def look(self, batches: Mapping[str, str]) -> Iterable[Job]:
         """Return the jobs of these batches that Slurm knows; see `molexp.contracts.Queue`."""
@@ -95,9 +107,5 @@ class SlurmQueue(Queue):
 
     def largest(self) -> int | None:
         """Return the largest size of an array here."""
-        found = _LARGEST.search(_config())
+        found = _LARGEST.search(self._config)
         return max(int(found[1]), 1) if found else None
-
-
-def _config() -> str:
-    return run(["scontrol", "show", "config"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from molexp._hierarchy.session import DEFAULT_SCHEME
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
 
 _SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
-_EMPTY_HASH = canonical_hash({})
+_Values = Mapping[str, Any] | None
 _PROFILES = "molexp._profiles"
 
 
@@ -132,6 +132,10 @@ class Deriving:
         experiment: the experiment.
         profile: name of the profile that is resolved, once for all of them.
         overrides: values over the profile's.
+        config: the configuration that they resolve to, where that is known.
+
+    Attributes:
+        config: the configuration of all of them.
 
     Raises:
         ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what is not
@@ -140,13 +144,13 @@ class Deriving:
     """
 
     def __init__(
-        self, experiment: Parent, profile: str | None = None, overrides: Mapping[str, Any] | None = None
+        self, experiment: Parent, profile: str | None = None, overrides: _Values = None, config: _Values = None
     ) -> None:
         self._experiment = experiment
         self._name = str(experiment._session.workspace.settings.get("run_id_scheme") or DEFAULT_SCHEME)
         self._scheme = experiment._session.plugins.run_id_scheme(self._name)()
-        self._config = _resolve(profile, overrides, derived=True)
-        self._said = {"profile": profile, "config": self._config, "id_scheme": self._name}
+        self.config = _resolve(profile, overrides, derived=True) if config is None else config
+        self._said = {"profile": profile, "config": self.config, "id_scheme": self._name}
 
     def id_of(self, parameters: Mapping[str, Any], replica: int) -> str:
         """Return the id of the run with these parameters of its own."""
@@ -156,7 +160,7 @@ class Deriving:
         return {**(self._experiment._known().get("params") or {}), **own}
 
     def _id_of(self, own: dict[str, Any], replica: int) -> str:
-        given = own_copy(self._merged(own)), replica, own_copy(_counting(self._config))
+        given = own_copy(self._merged(own)), replica, own_copy(_counting(self.config))
         project, name = self._experiment.path.split("/")
         return check_id(self._scheme.derive(RunIdentity(project, name, *given)), "run id")
 
@@ -167,19 +171,22 @@ class Deriving:
 
     def _run(self, own: dict[str, Any], replica: int) -> Made:
         # equal parameters are equal, whatever they were merged from
-        given = {"parameters": self._merged(own), "replica": replica, "config": self._config}
+        given = {"parameters": self._merged(own), "replica": replica, "config": self.config}
         said = {"own_parameters": own, "replica": replica, **self._said}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
         return get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
 
-    def all(self, asked: Iterable[tuple[Mapping[str, Any], int]]) -> list[Made]:
+    def all(self, asked: Iterable[tuple[Mapping[str, Any], int]], ids: Sequence[str] | None = None) -> list[Made]:
         """Get or create the runs of all that is asked for, in order: one look, one hint and one flush for all of them.
 
         Args:
             asked: parameters, as plain values, and replicas.
+            ids: the id that follows from each, where they were derived before.
         """
         experiment, session = self._experiment, self._experiment._session
-        planned = [(self._id_of(own, replica), own, replica) for own, replica in ((dict(one), at) for one, at in asked)]
+        points = [(dict(own), replica) for own, replica in asked]
+        known = ids or [self._id_of(own, replica) for own, replica in points]
+        planned = [(run_id, own, replica) for run_id, (own, replica) in zip(known, points, strict=True)]
         there = set(member_ids(session.store, experiment.path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made: dict[str, Made] = {}
@@ -187,9 +194,10 @@ class Deriving:
         if missing:
             repeated = experiment._repeated()
             session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
+        same = {**self._said, "config_hash": canonical_hash(self.config)}
         try:
             for run_id, (own, replica) in missing.items():
-                said = {"own_parameters": own, "replica": replica, **self._said}
+                said = {"own_parameters": own, "replica": replica, **same}
                 if (run := _create(experiment, repeated, run_id, said, written.append)) is not None:
                     made[run_id] = run
         finally:  # those before one that cannot be made are there to stay
@@ -224,7 +232,7 @@ def _create(
         "replica": said["replica"],
         "profile": said["profile"],
         "config": said["config"],
-        "config_hash": canonical_hash(said["config"]) if said["config"] else _EMPTY_HASH,
+        "config_hash": said.get("config_hash") or canonical_hash(said["config"]),
         "id_scheme": said["id_scheme"],
         "workflow": None,
         **({"launch": said["launch"]} if "launch" in said else {}),

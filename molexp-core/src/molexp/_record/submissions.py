@@ -130,11 +130,17 @@ def listed(store: Store) -> dict[str, set[str]]:
     return {submission: found[submission] for submission in sorted(found) if "" in found[submission]}
 
 
-def open_submissions(store: Store, unreadable: dict[str, str] | None = None) -> list[SubmissionFacts]:
-    """Return the open submissions, the oldest first; what cannot be read of them is left out, and told in `unreadable`."""
+def open_submissions(store: Store, unreadable: dict[str, str] | None = None, *, but: str = "") -> list[SubmissionFacts]:
+    """Return the open submissions, the oldest first.
+
+    Args:
+        store: the workspace's.
+        unreadable: filled with what cannot be read of them, which is left out.
+        but: the id of one that is not read.
+    """
     found = []
     for submission, parts in listed(store).items():
-        if END in parts:
+        if END in parts or submission == but:
             continue
         try:
             found.append(read_submission(store, submission, answered=ANSWER in parts))
@@ -154,6 +160,15 @@ def queued_runs(submissions: Iterable[SubmissionFacts]) -> dict[str, Queued]:
             known = found.get(run.path)
             if known is None or (known.attempts, known.cancels) < (run.attempts, run.cancels):
                 found[run.path] = Queued(one.id, run.attempts, run.cancels)
+    return found
+
+
+def submitted_runs(store: Store) -> set[str]:
+    """Return the paths of all runs that a submission names, open or not; what cannot be read is left out."""
+    found: set[str] = set()
+    for submission in listed(store):
+        with suppress(KeyNotFoundError, RecordError):
+            found.update(run.path for run in read_submission(store, submission, answered=False).runs)
     return found
 
 

@@ -19,6 +19,7 @@ from molexp._record.submissions import (
     open_submissions,
     queued_runs,
     read_submission,
+    submitted_runs,
     token_of,
 )
 from molexp._storage import layout
@@ -52,6 +53,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
             experiment.
         after: the id of the submission that this one goes on from: what failed in it is not repeated.
         rest: take only the runs of that submission whose job ended before it came to them.
+        again: take only runs that were attempted or submitted before.
         avoid: names of machines that no job is to run on.
 
     Example:
@@ -70,6 +72,7 @@ class Wishes(Struct, frozen=True, kw_only=True):
     go_on: bool = False
     after: str = ""
     rest: bool = False
+    again: bool = False
     avoid: tuple[str, ...] = ()
 
 
@@ -193,12 +196,15 @@ def _choose(drive: Drive, wishes: Wishes) -> tuple[list[PlannedRun], dict[str, s
     store, after = workspace_of(drive)._session.store, wishes.after
     queued = queued_runs(open_submissions(store))
     rest = rest_of(store, after) if wishes.rest else None
+    before = submitted_runs(store) if wishes.again else set[str]()
     for experiment, planned in groupby(drive.plan(), key=lambda run: run.experiment):
         if begun is not None:
             held[experiment.path] = f"it begins when the runs of {begun.path} have succeeded"
             continue
         for run in planned:
             if run.action == SKIP or (rest is not None and rest.get(run.path) != run.cancels):
+                continue
+            if wishes.again and not (run.attempts or run.cancels or run.path in before):
                 continue
             begun = experiment
             if (one := queued.get(run.path)) is not None and one.is_of(run.attempts, run.cancels):

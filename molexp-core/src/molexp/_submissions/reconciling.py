@@ -66,7 +66,8 @@ class SubmissionRow(Struct, frozen=True):
         jobs: the number of its jobs.
         ids: the engine's ids of its batches.
         open: true until it is established that nothing of it is queued or running.
-        states: the number of jobs in each state, as the engine last said; empty if it was never asked.
+        states: the number of jobs in each state, as the engine last said, and of those that were ``cancelled`` and that are
+            ``gone``, of which it says nothing; empty if it was never asked.
         asked_at: the time at which that was; "" for never.
         why: the reason that it could not be asked now, or what is to be said of its end.
 
@@ -240,7 +241,7 @@ class _Reconciliation:
             if job is None or not job.state.alive:
                 for path, attempt in going_on.get((one.id, number), ()):
                     self._vouch(one, number, path, attempt, job)
-        states = dict(Counter(str(job.state) for job in jobs.values()))
+        states = dict(Counter(map(_state, jobs.values())))
         alive = any(job.state.alive for job in jobs.values())
         if one.answer is None and jobs:
             one = self._note_found(one, jobs)
@@ -296,6 +297,11 @@ class _Reconciliation:
             if attempted_by(row.document.get("execution_history") or (), one.id)
         }
         return {run.path: at // one.bundle for at, run in enumerate(one.runs) if run.path not in attempted}
+
+
+def _state(job: Job) -> str:
+    """Return the state of a job; for people, one that was cancelled has not failed."""
+    return "cancelled" if job.state is JobState.FAILED and "CANCEL" in job.word.upper() else str(job.state)
 
 
 def _word(job: Job | None) -> str:

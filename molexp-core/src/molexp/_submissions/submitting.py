@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
 
-from molexp._profiles import use_profiles
 from molexp._record.submissions import ANSWER, note, open_submissions, queued_runs
 from molexp._storage import layout, schemas
 from molexp._submissions.preparing import Preparation, Wishes, batches_of, folder_here, prepare, watching, workspace_of
@@ -91,7 +90,7 @@ def _then(submission: str, prepared: Preparation, wishes: Wishes, again: Sequenc
 
 def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
     """Tell whether another submission has some of the runs: one with a smaller id, or one that an engine has accepted."""
-    others = [one for one in open_submissions(store) if one.id != submission]
+    others = open_submissions(store, but=submission)
     accepted = {one.id for one in others if one.answer is not None}
     queued = queued_runs(others)
     found = [(queued[path], attempts, cancels) for path, attempts, cancels in rows if path in queued]
@@ -104,8 +103,7 @@ def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
 def _document(
     workspace: Workspace, drive: Drive, prepared: Preparation, submission: str, queue: Queue, batches: list[Batch]
 ) -> dict[str, Any]:
-    with use_profiles(drive._profiles):
-        create_runs(prepared.runs)
+    create_runs(prepared.runs)
     first, tokens = 0, []
     for batch in batches:
         tokens.append([batch.token, first, batch.size])

@@ -118,6 +118,7 @@ class Planning:
                     replica=replica,
                     profile=self._asked.profile,
                     overrides=self._asked.overrides,
+                    config=deriving.config,
                     action=decided.action,
                     why=decided.why,
                     changed=decided.changed,

@@ -35,6 +35,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         changed: the changes, certain or possible, since it succeeded; "" if there are none.
         profile: name of the profile.
         overrides: values over the profile's.
+        config: the configuration that they resolved to.
         place: the workspace's URL, if the script has several.
         attempts: the number of attempts at it so far.
         cancels: the number of requests to cancel it so far.
@@ -49,6 +50,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
     changed: str = ""
     profile: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
     attempts: int = 0
     cancels: int = 0
@@ -77,15 +79,17 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
 def create_runs(planned: Iterable[PlannedRun]) -> list[Run]:
     """Return planned runs, and create those that are not there yet: those of an experiment together, which is flushed once.
 
+    They have the ids and the configuration of the plan, whatever the profile file says by now.
+
     Raises:
-        ProfileError: the profile file has changed since, and does not have what was asked for.
         ConflictError: there is another run of one of the ids, or a deleted one.
     """
     found: list[Run] = []
     for experiment, members in groupby(planned, key=lambda one: one.experiment):
         runs = list(members)
-        deriving = Deriving(experiment, runs[0].profile, runs[0].overrides)
-        made = deriving.all((plain_parameters(dict(one.parameters), "parameters"), one.replica) for one in runs)
+        deriving = Deriving(experiment, runs[0].profile, runs[0].overrides, runs[0].config)
+        points = [(plain_parameters(dict(one.parameters), "parameters"), one.replica) for one in runs]
+        made = deriving.all(points, [one.id for one in runs])
         found += map(experiment._run_of, made)
     return found
 
