@@ -183,17 +183,15 @@ class Deriving:
             asked: parameters, as plain values, and replicas.
             ids: the id that follows from each, where they were derived before.
         """
-        experiment, session = self._experiment, self._experiment._session
-        points = [(dict(own), replica) for own, replica in asked]
-        known = ids or [self._id_of(own, replica) for own, replica in points]
-        planned = [(run_id, own, replica) for run_id, (own, replica) in zip(known, points, strict=True)]
-        there = set(member_ids(session.store, experiment.path))
+        experiment, session, path = self._experiment, self._experiment._session, self._experiment.path
+        given = [(dict(own), replica) for own, replica in asked]
+        planned = [(name, *one) for name, one in zip(ids or [self._id_of(*one) for one in given], given, strict=True)]
+        there = set(member_ids(session.store, path))
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
-        made: dict[str, Made] = {}
-        written: list[str] = []
+        made, written = dict[str, Made](), list[str]()
         if missing:
             repeated = experiment._repeated()
-            session.journal.announce(*(layout.document(f"{experiment.path}/{run_id}") for run_id in missing))
+            session.journal.announce(*(layout.document(f"{path}/{run_id}") for run_id in missing))
         same = {**self._said, "config_hash": canonical_hash(self.config)}
         try:
             for run_id, (own, replica) in missing.items():
@@ -202,8 +200,7 @@ class Deriving:
                     made[run_id] = run
         finally:  # those before one that cannot be made are there to stay
             if written:
-                relied = [*above(experiment.path), layout.document(experiment.path)]
-                relied.append(definition_key(experiment.path, experiment.revision))
+                relied = [*above(path), layout.document(path), definition_key(path, experiment.revision)]
                 session.flushing.made(*written, relies_on=relied)
         return [
             made[run_id] if run_id in made and missing[run_id] == (own, replica) else self._run(own, replica)
