@@ -13,7 +13,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator, Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -78,14 +80,32 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Let nobody look for garbage among the tests and what they import: all of it stays, and there is much of it."""
     gc.disable()
     try:
+        _rewrite_a_share(session.config)
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _rewrite_a_share(config: pytest.Config) -> None:
+    """Let each worker rewrite the asserts of some modules, which all of them would rewrite at the same time otherwise."""
+    number, workers = os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:], os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")
+    places = [Path(one.partition("::")[0]) for one in config.args]
+    modules = sorted({one for place in places for one in ([place] if place.is_file() else place.rglob("test_*.py"))})
+    known = f"{sys.implementation.cache_tag}-pytest-{pytest.__version__}.pyc"
+    for path in modules[int(number) :: int(workers)] if workers != "1" else ():
+        if not (path.parent / "__pycache__" / f"{path.stem}.{known}").exists():
+            hook: Any = config.pluginmanager.rewrite_hook
+            spec = spec_from_file_location(path.stem, path, loader=hook)
+            assert spec is not None
+            module = module_from_spec(spec)
+            vars(module)["__builtins__"] = {}  # so that it ends with its first import, when its code is in the cache
+            with contextlib.suppress(ImportError):
+                hook.exec_module(module)
 
 
 ON_SERVERS = {

@@ -108,34 +108,42 @@ def test_check_loads_all_and_is_content_if_they_all_work(here, install):
     assert Path("molexp-good was imported").exists()
 
 
-@pytest.mark.parametrize(
-    ("source", "cause"),
-    [
-        ("raise RuntimeError('no licence')", "no licence"),
-        ("import no_such_module", "no_such_module"),
-        ("import sys; sys.exit(0)", "it tried to end the program"),
-        ("x = (", "SyntaxError"),
-        ("x = 1", "has no hooks"),
-    ],
-)
-def test_check_finds_one_that_is_not_loaded_and_says_which_and_why(here, install, source, cause):
-    env = install("molexp-bad", source)
+BAD = {
+    "raising": ("raise RuntimeError('no licence')", "no licence"),
+    "lacking": ("import no_such_module", "no_such_module"),
+    "exiting": ("import sys; sys.exit(0)", "it tried to end the program"),
+    "unparsed": ("x = (", "SyntaxError"),
+    "hookless": ("x = 1", "has no hooks"),
+}
+
+
+def test_check_finds_those_that_are_not_loaded_and_says_which_and_why(here, install):
+    for name, (source, _) in BAD.items():
+        env = install(f"molexp-{name}", source)
     done = program(here, "plugins", "check", env=env)
-    assert done.code == 1
-    name, distribution, version, status, why = row(done, "bad")
-    assert (name, distribution, version, status) == ("bad", "molexp-bad", "2.0", "broken")
-    assert cause in why
-    assert done.err == f"molexp: 1 of {len(done.lines()) - 1} plugins does not work.\n"
     found = program(here, "plugins", "check", "--json", env=env)
-    assert found.code == 1
-    (bad,) = (one for one in found.json()["plugins"] if one["status"] != "loaded")
-    assert (bad["name"], bad["distribution"], bad["version"]) == ("bad", "molexp-bad", "2.0")
+    assert done.code == found.code == 1
+    broken = {one["name"]: one for one in found.json()["plugins"] if one["status"] != "loaded"}
+    assert broken.keys() == BAD.keys()
+    for name, (_, cause) in BAD.items():
+        *what, why = row(done, name)
+        assert what == [name, f"molexp-{name}", "2.0", "broken"]
+        assert cause in why
+        assert (broken[name]["distribution"], broken[name]["version"]) == (f"molexp-{name}", "2.0")
+        assert cause in broken[name]["cause"]
+    assert done.err == f"molexp: 5 of {len(done.lines()) - 1} plugins do not work.\n"
+    alone = program(here, "plugins", "check", "raising", env=env)
+    assert (alone.code, alone.err.splitlines()[-1]) == (1, "molexp: 1 of 1 plugins does not work.")
 
 
-def test_check_does_not_mind_one_that_is_disabled_on_purpose(here):
-    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-s3-store"})
+HEAVY = "molexp-dask,molexp-mcp,molexp-s3-store,molexp-science,molexp-slurm,molexp-web"
+"""Plugins whose import takes a while."""
+
+
+def test_check_does_not_mind_those_that_are_disabled_on_purpose(here):
+    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": HEAVY})
     assert done.code == 0
-    assert "disabled by MOLEXP_DISABLE_PLUGINS=molexp-s3-store" in done.out
+    assert done.out.count(f"disabled by MOLEXP_DISABLE_PLUGINS={HEAVY}") == HEAVY.count(",") + 1
 
 
 def test_check_looks_at_one_alone_and_says_what_it_costs_and_what_tests_it(here, install):
@@ -202,10 +210,13 @@ def test_check_tries_again_what_hung_and_nothing_else_hangs(here, install):
 
 
 def test_check_finds_a_name_in_the_environment_that_nothing_has(here):
-    done = program(here, "plugins", "check", env={"MOLEXP_DISABLE_PLUGINS": "molexp-sf"})
+    env = {"MOLEXP_DISABLE_PLUGINS": f"{HEAVY},molexp-sf"}
+    done = program(here, "plugins", "check", env=env)
     assert done.code == 1
     assert "MOLEXP_DISABLE_PLUGINS=molexp-sf" in done.err
-    assert program(here, "plugins", "check", "--json", env={"MOLEXP_DISABLE_PLUGINS": "x"}).json()["unknown_names"]
+    assert program(here, "plugins", "check", "--json", env=env).json()["unknown_names"].keys() == {
+        "MOLEXP_DISABLE_PLUGINS=molexp-sf"
+    }
 
 
 def test_a_broken_one_is_a_warning_for_whoever_needs_it_and_nothing_to_others(here, install):

@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))  # this is a script
 
+from molexp.plugins import default_manager
 from tests.crash.compaction_cases import Onlookers, chosen_instant, compact_for_ever, compaction_case
 from tests.crash.sync_cases import sync_case
 
@@ -235,11 +236,23 @@ CASES = {
 
 
 def modules_of_a_case(request: dict[str, Any]) -> list[str]:
-    """Return the modules that a case imports, found by running one."""
+    """Return the modules that a case and its writers import, found by running one and by writing."""
     reader, writer = os.pipe()
 
     def act() -> None:
+        import molexp as me
+
         CASES[request["case"]](request)
+        with (
+            me.Workspace(Path(request["folder"]) / f"warm-{os.getpid()}")
+            .Project("p")
+            .Experiment("e")
+            .Run()
+            .start() as ctx
+        ):
+            ctx.set_result("x", 1)
+            ctx.artifact.save("a.json", [1])
+            ctx.log("relax").append("a line")
         os.write(writer, "\n".join(sys.modules).encode())
 
     pid = fork(act)
@@ -282,6 +295,8 @@ def main() -> None:
             for name in modules_of_a_case(request):
                 if name != "__main__":
                     importlib.import_module(name)
+            for scheme in ("file", "killing"):
+                default_manager().storage_backend(scheme)  # plugins are found once
             print("{}", flush=True)
         else:
             print(json.dumps(case(request)), flush=True)

@@ -48,16 +48,49 @@ def uv(*arguments: str | Path, cwd: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def dist(tmp_path_factory) -> Path:
-    """All distributions, built from a copy that holds what is committed and nothing that lies about."""
+def source(tmp_path_factory) -> Path:
+    """A copy of what is committed, without what lies about."""
     source: Path = tmp_path_factory.mktemp("source")
     for path in files():
         copy = source / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    return source
+
+
+BUILD = """
+import os, sys, tarfile
+from hatchling.build import build_sdist, build_wheel
+built, unpacked, *folders = sys.argv[1:]
+for folder in folders:
+    os.chdir(folder)
+    name = build_sdist(built)
+    with tarfile.open(os.path.join(built, name)) as archive:
+        archive.extractall(unpacked, filter="data")
+    os.chdir(os.path.join(unpacked, name.removesuffix(".tar.gz")))
+    build_wheel(built)
+"""
+
+
+@pytest.fixture(scope="module")
+def dist(source, tmp_path_factory) -> Path:
+    """All distributions, as uv builds them: each wheel from its source distribution. One process builds all of them."""
     built: Path = tmp_path_factory.mktemp("dist")
-    uv("build", "--all-packages", "--out-dir", built, cwd=source)  # each wheel from its source distribution
+    folders = [source / folder.relative_to(ROOT) for folder in DISTRIBUTIONS.values()]
+    command = [sys.executable, "-c", BUILD, built, tmp_path_factory.mktemp("unpacked"), *folders]
+    subprocess.run(command, check=True, capture_output=True)
     return built
+
+
+def test_uv_builds_the_same_with_nothing_but_what_is_declared(source, dist, tmp_path):
+    """The one that it builds speaks for the others, which declare the same."""
+    uv("build", "--package", "molexp-slurm", "--out-dir", tmp_path, cwd=source)
+    assert {path.name for path in tmp_path.iterdir()} - {".gitignore"} == {
+        path.name for path in dist.glob("molexp_slurm-*")
+    }
+    assert wheel(tmp_path, "molexp-slurm").read_bytes() == wheel(dist, "molexp-slurm").read_bytes()
+    (declared,) = {str(pyproject(name)["build-system"]) for name in DISTRIBUTIONS}
+    assert "hatchling" in declared
 
 
 def wheel(dist: Path, name: str) -> Path:

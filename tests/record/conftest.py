@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = [
     "copy",
     "exp",
     "here",
+    "interpreter",
     "lab",
     "lab_exp",
     "lab_run",
@@ -140,6 +142,16 @@ def script(tmp_path: Path, lab: Place) -> Callable[..., Child]:
         return run_script(tmp_path, lab, code, environ)
 
     return script
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path, lab: Place) -> Callable[..., Child]:
+    """Do the same where it matters how an interpreter starts or ends."""
+
+    def interpreter(code: str, **environ: str) -> Child:
+        return run_script(tmp_path, lab, code, environ, subprocess.run)
+
+    return interpreter
 
 
 @pytest.fixture

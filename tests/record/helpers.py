@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ import pytest
 import molexp as me
 from molexp.contracts import Store
 from molexp.plugins import PluginManager, default_manager
+from tests import warm
 
 VOID = b'{"schema":1,"type":"void"}\n'
 """The document that fences a key that somebody announced and never created; docs/explanation/record.md."""
@@ -130,9 +129,11 @@ class Child:
     err: str
 
 
-def run_script(folder: Path, lab: Place, code: str, environ: Mapping[str, str]) -> Child:
-    """Run Python code in a process of its own, to its end."""
-    done = subprocess.run(
+def run_script(
+    folder: Path, lab: Place, code: str, environ: Mapping[str, str], start: Callable[..., Any] = warm.run
+) -> Child:
+    """Run Python code in a process of its own, to its end; `start` is ``run`` of `tests.warm` or of `subprocess`."""
+    done = start(
         [sys.executable, "-c", dedent(code)],
         capture_output=True,
         text=True,
@@ -144,13 +145,22 @@ def run_script(folder: Path, lab: Place, code: str, environ: Mapping[str, str]) 
     return Child(done.returncode, done.stdout, done.stderr)
 
 
-def bound_by_modes(command: list[str]) -> list[str]:
-    """The command for somebody whom the modes of files and folders bind, as they do not bind root."""
-    if os.geteuid() != 0:
-        return command
-    if shutil.which("setpriv") is None:
-        pytest.skip("needs setpriv, or not to be root")
-    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
+_BOUND = """
+import ctypes
+system, header = ctypes.CDLL(None, use_errno=True), (ctypes.c_uint32 * 2)(0x20080522, 0)
+sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable
+assert system.capget(header, sets) == 0, ctypes.get_errno()
+for one in range(3):
+    sets[one] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+assert system.capset(header, sets) == 0, ctypes.get_errno()
+for capability in (1, 2):
+    assert system.prctl(24, capability, 0, 0, 0) == 0, ctypes.get_errno()  # PR_CAPBSET_DROP: nor those that it starts
+"""
+
+
+def bound_by_modes(code: str) -> str:
+    """Python code for somebody whom the modes of files and folders bind, as they do not bind root."""
+    return code if os.geteuid() != 0 else _BOUND + code
 
 
 def install(folder: Path, name: str, source: str, version: str = "1.0") -> PluginManager:

@@ -176,7 +176,7 @@ def test_what_a_colleague_keeps_for_himself_blocks_nobody(lab, tmp_path, what):
         "import sys, molexp as me; ws = me.Workspace.load(sys.argv[1], read_only=True);"
         "print([row.id for row in ws.catalog.runs()], len(ws.catalog.unreadable()))"
     )
-    command = bound_by_modes([sys.executable, "-c", code, lab.url])
+    command = [sys.executable, "-c", bound_by_modes(code), lab.url]
     done_ = subprocess.run(
         command,
         capture_output=True,

@@ -24,8 +24,8 @@ SPEAK = """
 """
 
 
-def test_everything_is_recorded_and_still_shown(lab, script):
-    done = script(SPEAK)
+def test_everything_is_recorded_and_still_shown(lab, interpreter):
+    done = interpreter(SPEAK)
 
     assert done.code == 0, done.err
     assert done.out == "before\nprinted\nfrom C\nfrom a child\nno newlineafter\n"

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import threading
+from textwrap import dedent
 
 import pytest
 
 import molexp as me
+from tests import warm
 from tests.internals import at, forget_folders, report_late, report_missing, tune
 from tests.record.helpers import READING, amid, bound_by_modes
 
@@ -258,12 +260,12 @@ def test_folders_that_may_not_be_read_are_named_and_block_nothing(lab, data, tmp
         sys.stdin.readline()
         look()
     """
-    command = bound_by_modes([sys.executable, "-c", "\n".join(line[8:] for line in code.splitlines()), lab.url])
+    command = [sys.executable, "-c", bound_by_modes(dedent(code)), lab.url]
     locked = lab.folder / where
     mode = locked.stat().st_mode
     locked.chmod(0)
     environment = {**os.environ, "MOLEXP_CACHE_DIR": str(tmp_path / "cache")}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    with warm.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
         first = json.loads(child.stdout.readline())
         locked.chmod(mode)

@@ -173,8 +173,8 @@ def test_a_handler_of_the_users_own_is_left_alone(script):
     assert (done.code, done.out) == (0, "mine\n"), done.err
 
 
-def test_leaving_without_finishing_is_interrupted(lab, script):
-    done = script(
+def test_leaving_without_finishing_is_interrupted(lab, interpreter):
+    done = interpreter(
         """
         import os, molexp as me
         exp = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e")
@@ -194,8 +194,8 @@ def test_leaving_without_finishing_is_interrupted(lab, script):
     assert workspace.run("p/e/two").status == "succeeded"
 
 
-def test_an_error_outside_of_the_block_leaves_the_run_interrupted(lab, script):
-    done = script(
+def test_an_error_outside_of_the_block_leaves_the_run_interrupted(lab, interpreter):
+    done = interpreter(
         """
         import os, molexp as me
         ctx = me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start()
@@ -230,9 +230,9 @@ def test_a_process_that_died_without_a_word_is_noticed_at_once(lab, script):
         assert ctx.attempt == 2
 
 
-def test_exit_codes_are_the_scripts_own(lab, script):
+def test_exit_codes_are_the_scripts_own(lab, interpreter):
     assert (
-        script("""
+        interpreter("""
         import os, sys, molexp as me
         with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start():
             sys.exit(3)

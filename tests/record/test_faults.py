@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
 
 import molexp as me
+from tests import warm
 from tests.record.helpers import LOOKING, amid, bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -128,13 +128,13 @@ def test_fsck_names_what_may_not_be_read(lab, lab_exp, lab_run, tmp_path, where)
     code = (
         "import sys, molexp as me; print(*[f.key for f in me.Workspace.load(sys.argv[1]).fsck().findings], sep='\\n')"
     )
-    command = bound_by_modes([sys.executable, "-c", code, lab.url])
+    command = [sys.executable, "-c", bound_by_modes(code), lab.url]
     locked = lab.folder / where
     mode = locked.stat().st_mode
     locked.chmod(0)
     environment = {**os.environ, "MOLEXP_CACHE_DIR": str(tmp_path / "cache")}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        done = warm.run(command, capture_output=True, text=True, env=environment)
     finally:
         locked.chmod(mode)
 

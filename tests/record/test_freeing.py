@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from tests import warm
 from tests.record.helpers import LOOKING, READING, VOID, Place, amid, bound_by_modes, edit
 
 RUN = "projects/metals/experiments/cu/runs/one"
@@ -27,9 +28,9 @@ modes_bind = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 def as_nobody(lab, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python code with ``ws`` in a process whom modes bind, even if it is root's."""
     code = f"import sys, molexp as me; ws = me.Workspace.load(sys.argv[1]); {code}"
-    command = bound_by_modes([sys.executable, "-c", code, lab.url])
+    command = [sys.executable, "-c", bound_by_modes(code), lab.url]
     environment = {**os.environ, "MOLEXP_CACHE_DIR": str(folder / "cache")}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=120)
+    return warm.run(command, capture_output=True, text=True, env=environment)
 
 
 LOCKED = [

@@ -55,14 +55,15 @@ def most_memory(act):
         tracemalloc.stop()
 
 
-def test_columns_are_read_in_pieces_and_kept_in_arrays(run):
-    count = 100_000
+def test_columns_are_read_in_pieces_and_kept_in_arrays(run, monkeypatch):
+    count = 25_000
+    tune(monkeypatch, "bytes of metrics that are read at a time", 1 << 17)
     with run.start() as ctx:
         for step in range(count):
             ctx.metrics.log(step=step, loss=1 / (step + 1))
         ctx.metrics.log(step=count, last=1)
     metrics = run.asset("metrics")
-    enough = 4 * 8 * count + (20 << 20)  # the points of a piece, beside the arrays; all of them take 60 MiB
+    enough = 4 * 8 * count + (5 << 20)  # the points of a piece, beside the arrays; all of them take three times that
 
     columns, most = most_memory(metrics.to_columns)
     assert columns["loss"][:3].tolist() == [1, 1 / 2, 1 / 3]

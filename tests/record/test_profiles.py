@@ -355,7 +355,7 @@ def test_a_run_that_exists_agrees_with_the_defaults_in_use(exp, here):
             exp.Run(id="one", profile="gpu")
 
 
-def test_a_script_finds_the_file_beside_it_and_reads_yaml_only_where_there_is_some(tmp_path, script):
+def test_a_script_finds_the_file_beside_it_and_reads_yaml_only_where_there_is_some(tmp_path, interpreter):
     folder = tmp_path / "study"
     folder.mkdir()
     write(folder, "profiles.gpu.device = 'cuda'", "molcfg.toml")
@@ -368,5 +368,5 @@ def test_a_script_finds_the_file_beside_it_and_reads_yaml_only_where_there_is_so
     write(folder, code, "study.py")
     run = "import runpy, sys; sys.argv = ['study.py']; runpy.run_path('study/study.py', run_name='__main__')"
 
-    child = script(run)
+    child = interpreter(run)
     assert (child.out, child.err) == ("{} False\n{'device': 'cuda'} False\n", "")

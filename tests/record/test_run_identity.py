@@ -108,7 +108,7 @@ def test_laptop_to_cluster_keeps_the_id(ws):
     assert ids[0] == ids[1]
 
 
-def test_its_id_is_the_same_in_every_process(script, tmp_path):
+def test_its_id_is_the_same_in_every_process(interpreter, tmp_path):
     """The id does not depend on the hash seed, the order of keys, the folder."""
     code = """
         import os, molexp as me
@@ -116,8 +116,8 @@ def test_its_id_is_the_same_in_every_process(script, tmp_path):
         print(exp.derived_run(eval(os.environ["P"])).id)
     """
     children = [
-        script(code, N="1", P="{'x': 1, 'y': {'p': 0.1, 'q': None}}", PYTHONHASHSEED="1"),
-        script(code, N="2", P="{'y': {'q': None, 'p': 0.1}, 'x': 1.0}", PYTHONHASHSEED="2"),
+        interpreter(code, N="1", P="{'x': 1, 'y': {'p': 0.1, 'q': None}}", PYTHONHASHSEED="1"),
+        interpreter(code, N="2", P="{'y': {'q': None, 'p': 0.1}, 'x': 1.0}", PYTHONHASHSEED="2"),
     ]
 
     ids = {child.out.strip() for child in children}

@@ -9,6 +9,7 @@ import pytest
 
 import molexp as me
 from molexp.workflow import WorkflowBuilder
+from tests.internals import tune
 from tests.record.test_points import most_memory
 
 
@@ -125,14 +126,15 @@ def test_columns_are_arrays_where_they_can_be(run):
     assert run.metrics.to_columns()["value"] == [0.5, 0.25, 3, (1 << 53) + 1]
 
 
-def test_the_table_takes_memory_by_columns(run):
-    count = 50_000
+def test_the_table_takes_memory_by_columns(run, monkeypatch):
+    count = 20_000
+    tune(monkeypatch, "bytes of metrics that are read at a time", 1 << 17)
     with run.start() as ctx:
         for step in range(count):
             ctx.metrics.log(step=step, loss=1 / (step + 1))
     columns, most = most_memory(run.metrics.to_columns)
     assert len(columns["value"]) == count
-    assert most < 2 * 6 * 8 * count + (20 << 20)
+    assert most < 2 * 6 * 8 * count + (5 << 20)
 
 
 # ----------------------------------------------------------------------------------------------------------------- statistics

@@ -120,7 +120,7 @@ class Imports:
     """The state of the files of the user's modules when they were first seen to be imported."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Namespace, object, tuple[int, ...]]] = {}
+        self._known: dict[int, tuple[Namespace, object, tuple[int, ...] | None]] = {}  # no stamp: it is not the user's
         self._looked: tuple[int, object] = 0, None  # the number of modules at the last look, and the last of them
 
     def look(self) -> None:
@@ -134,17 +134,18 @@ class Imports:
                 self._note(module_dict(module))
 
     def _note(self, namespace: Namespace) -> None:
-        file, spec = module_file(namespace), namespace.get("__spec__")
-        known = self._known.get(id(namespace))
-        if file and is_own(file) and not (known and known[0] is namespace and known[1] is spec):
-            self._known[id(namespace)] = namespace, spec, _stamp(file)
+        spec, known = namespace.get("__spec__"), self._known.get(id(namespace))
+        if known and known[0] is namespace and known[1] is spec:
+            return
+        if file := module_file(namespace):
+            self._known[id(namespace)] = namespace, spec, _stamp(file) if is_own(file) else None
 
     def changed(self, namespace: Namespace) -> bool:
         """Tell whether the file of a module is another one than was imported."""
         self._note(namespace)
         known = self._known.get(id(namespace))
         file = module_file(namespace)
-        if known is None or not file:
+        if known is None or known[2] is None or not file:
             return False
         stamp = _stamp(file)
         return stamp != known[2] or _compiled_from_another(namespace, stamp)
