@@ -135,7 +135,7 @@ def lab_of(count: int) -> Path:
     """Return our workspace of the dataset of `count` runs; make it if missing."""
     lab = cache_folder() / f"{count}-v{VERSION}" / "lab"
     lab.parent.mkdir(parents=True, exist_ok=True)
-    _make(lab, count, lambda folder: _write_lab(folder / "workspace", count))
+    make_part(lab, count, lambda folder: _write_lab(folder / "workspace", count))
     return lab / "workspace"
 
 
@@ -146,7 +146,7 @@ def dataset(count: int) -> Dataset:
     seconds: dict[str, float] = {}
 
     def part(name: str, write: Callable[[Path], None]) -> Path:
-        seconds[name] = _make(base / name, count, write)
+        seconds[name] = make_part(base / name, count, write)
         return base / name
 
     lab = part("lab", lambda folder: _write_lab(folder / "workspace", count)) / "workspace"
@@ -166,8 +166,8 @@ def dataset_with_metrics(count: int) -> Dataset:
     base.mkdir(parents=True, exist_ok=True)
     lab, bare = base / "lab" / "workspace", base / "bare" / "runs.sqlite3"
     seconds = {
-        "lab": _make(base / "lab", count, lambda folder: _write_lab(folder / "workspace", count, metrics=True)),
-        "bare": _make(base / "bare", count, lambda folder: _fill_bare_metrics(folder / bare.name, lab)),
+        "lab": make_part(base / "lab", count, lambda folder: _write_lab(folder / "workspace", count, metrics=True)),
+        "bare": make_part(base / "bare", count, lambda folder: _fill_bare_metrics(folder / bare.name, lab)),
     }
     matching = sum(next(islice(points_of(number), 1, 2))["loss"] < 0.009 for number in range(count))
     return Dataset(count, matching, lab, bare, None, None, seconds)
@@ -177,8 +177,8 @@ def _say(what: str) -> None:
     print(what, file=sys.stderr, flush=True)
 
 
-def _make(whole: Path, count: int, write: Callable[[Path], None]) -> float:
-    """Make a part, unless it is there; returns the seconds that making it took."""
+def make_part(whole: Path, count: int, write: Callable[[Path], None]) -> float:
+    """Make a part of a dataset, unless it is there; returns the seconds that making it took."""
     marker = whole / "made.json"
     if not marker.exists():
         for left in whole.parent.glob(f"{whole.name}.partial-*"):
