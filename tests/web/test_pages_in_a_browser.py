@@ -12,6 +12,7 @@ import molexp as me
 from tests import warm
 from tests.web import labs
 from tests.web.browsing import CHROMIUM, NARROW, PATIENCE, WHY, WIDE, faults, served, visiting
+from tests.web.test_hostile import WRITE
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
 
@@ -190,6 +191,24 @@ def test_a_run_that_goes_on_elsewhere_is_seen_to_move(browser, address, lab):
         page.locator("#head .status.succeeded").wait_for(timeout=PATIENCE)
         assert page.evaluate("window.same"), "the page was not loaded again"
         assert visitor.told == []
+
+
+@pytest.mark.long
+def test_two_browsers_follow_while_eight_processes_write(browser, tmp_path):
+    ws = me.Workspace(tmp_path / "lab").materialize()
+    with (
+        served("-w", ws.url) as address,
+        visiting(browser, address) as first,
+        visiting(browser, address) as second,
+    ):
+        first.go("/w/lab/runs?q=project == 'busy'")
+        second.go("/w/lab/")
+        children = [warm.Popen([sys.executable, "-c", WRITE, ws.url, str(one), "50"]) for one in range(8)]
+        assert [child.wait(120) for child in children] == [0] * 8
+        first.reads("main", "1–50 of 400 runs")
+        second.reads("nav.figures a", "succeeded400")
+        for visitor in (first, second):
+            assert visitor.told == []
 
 
 @pytest.mark.parametrize("place", ["/", "/w/evil/", "/w/evil/runs", "/w/evil/runs?q=" + labs.SCRIPT])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -15,19 +15,20 @@ _NAMED = 60  # that may be named
 _POINTS = 600  # of a curve
 
 
-def chart_settings(request: Request, runs: Sequence[str], metrics: Iterable[str]) -> dict[str, Any]:
+def chart_settings(request: Request, runs: Mapping[str, str], metrics: Iterable[str]) -> dict[str, Any]:
     """Return what the charts of a page need.
 
     Args:
         request: its address may name metrics, ``?metric=loss&metric=val/loss``.
-        runs: paths of runs, each of which is a curve in every chart.
+        runs: paths of runs, each of which is a curve in every chart, with the names that are shown.
         metrics: the names that there are.
     """
     names = sorted(metrics, key=_by_group)
     wanted = [name for name in dict.fromkeys(request.query_params.getlist("metric")) if name in names][:_NAMED]
     shown = wanted or names[:_CHARTS]
     return {
-        "runs": list(runs),
+        "runs": [*runs],
+        "labels": [*runs.values()],
         "names": shown,
         "others": [name for name in names if name not in shown],
         "points": _POINTS,

@@ -59,6 +59,7 @@ def compare_page(request: Request) -> Response:
         baseline = ""
     found = _compared(workspace, rows, total, everything, notes)
     metrics = dict.fromkeys(name for row in rows[:_CURVES] for name in row.metrics)
+    names = _names(workspace, rows[: max(_BESIDE, _CURVES)])
     return render(
         request,
         "compare.html",
@@ -67,11 +68,11 @@ def compare_page(request: Request) -> Response:
         query=query,
         baseline=baseline,
         everything=everything,
-        runs=[_head(request, row, rows, baseline) for row in rows[:_BESIDE]],
+        runs=[_head(request, row, names[row.path], baseline) for row in rows[:_BESIDE]],
         table=_table(found, baseline),
         left_out=max(0, len(found.fields) - _FIELDS),
         hidden_runs=max(0, len(rows) - _BESIDE),
-        charts=chart_settings(request, [row.path for row in rows[:_CURVES]], metrics),
+        charts=chart_settings(request, {row.path: names[row.path] for row in rows[:_CURVES]}, metrics),
         axes=_axes(rows) if len(rows) > 2 else None,
         run_address=run_link(request, "PROJECT/EXPERIMENT/RUN"),
         kept_query=lambda *without: kept_query(request, *without),
@@ -132,13 +133,25 @@ def _compared(
     return Compared(paths, fields, total, notes)
 
 
-def _head(request: Request, row: me.RunRow, rows: Sequence[me.RunRow], baseline: str) -> dict[str, Any]:
+def _names(workspace: me.Workspace, rows: Sequence[me.RunRow]) -> dict[str, str]:
+    """Return the names by which runs are shown, short ones, with the experiments if these differ."""
+    short = workspace.catalog.short_ids(rows)
+    alike = len({row.path.rpartition("/")[0] for row in rows}) == 1
+    names = {}
+    for row in rows:
+        experiment, _, last = row.path.rpartition("/")
+        part = short[row.path].rpartition("/")[2]
+        name = row.id if part == last else part
+        names[row.path] = name if alike else f"{experiment}/{name}"
+    return names
+
+
+def _head(request: Request, row: me.RunRow, name: str, baseline: str) -> dict[str, Any]:
     """Return what stands above the column of a run."""
-    alike = len({one.path.rpartition("/")[0] for one in rows}) == 1
     others = [one for one in request.query_params.getlist("run") if one and one not in (row.path, row.id)]
     return {
         "path": row.path,
-        "name": row.id if alike else row.path,
+        "name": name,
         "status": str(row.status),
         "link": run_link(request, row.path),
         "is_baseline": row.path == baseline,

@@ -10,7 +10,7 @@ from itertools import pairwise
 _WIDTH, _HEIGHT = 196, 50  # of a box; between boxes:
 _ACROSS, _DOWN = 52, 16
 _MARGIN = 4
-_LETTERS = 23  # of a name that fit into a box
+_LETTERS = 20  # of a name that fit into a box, be they wide digits
 _SWEEPS = 4  # times that each layer is put in the order of its neighbours
 
 

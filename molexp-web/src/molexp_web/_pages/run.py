@@ -70,7 +70,7 @@ def run_page(request: Request) -> Response:
         config=_values(found.get("config")),
         results=_results(request, found.get("results") or {}),
         metrics=last_values(found.get("metrics") or {})[:_VALUES],
-        charts=chart_settings(request, [found["path"]], found.get("metrics") or {}),
+        charts=chart_settings(request, {found["path"]: run.id}, found.get("metrics") or {}),
         graph=_graph(found.get("workflow_graph")),
         tasks=_tasks(found["tasks"]),
         task_count=len(found["tasks"]),

@@ -168,18 +168,13 @@ class Chart {
   }
 }
 
-function labels(runs) {
-  const alike = new Set(runs.map((run) => run.slice(0, run.lastIndexOf("/")))).size === 1;
-  return new Map(runs.map((run) => [run, alike ? run.slice(run.lastIndexOf("/") + 1) : run]));
-}
-
 class Board {
   constructor(holder) {
     this.holder = holder;
     this.settings = JSON.parse(holder.dataset.charts);
     this.choices = new Choices(holder.closest("section").querySelector("[data-chart-tools]"));
-    const { runs, names } = this.settings;
-    this.labels = labels(runs);
+    const { runs, names, labels } = this.settings;
+    this.labels = new Map(runs.map((run, place) => [run, labels[place]]));
     if (runs.length > 1) this.legend();
     this.charts = new Map(names.map((name) => [name, new Chart(holder, name, runs)]));
     this.choices.form.addEventListener("input", () => {

@@ -25,7 +25,7 @@ async function overview() {
     make("b", {}, counted(number)), " ", statusMark(status)));
   const experiments = manifest.experiments.map((one) => make("tr", {}, make("th", { scope: "row" }, make("a", { href: tableAddress({}, { q: `${one.path}/` }) }, one.path)),
     make("td", { class: "number" }, counted(Object.values(one.statuses).reduce((a, b) => a + b, 0))), make("td", {}, ...Object.entries(one.statuses).flatMap(([status, number]) => [`${counted(number)} `, statusMark(status), " "])), make("td", { class: "time" }, when(one.newest))));
-  const head = make("thead", {}, make("tr", {}, ...["Experiment", "Runs", "Statuses", "Newest"].map((name) => make("th", { scope: "col" }, name))));
+  const head = make("thead", {}, make("tr", {}, ...["Experiment", "Runs", "Statuses", "Newest"].map((name) => make("th", { scope: "col", class: name === "Runs" ? "number" : null }, name))));
   return [make("h1", {}, manifest.workspace), make("p", { class: "counts" }, make("a", { href: "#/runs", class: "count" }, make("b", {}, counted(manifest.total)), " runs"), ...counts),
     runList("Running", running, tableAddress({}, { q: 'status == "running"' })), runList("Failed or interrupted", failed, tableAddress({}, { q: 'status == "failed"' })),
     runList("Newest", fresh, "#/runs"),
@@ -38,7 +38,8 @@ function chosenColumns(asked) {
   const rank = (name) => ["params", "results", "metrics"].indexOf(name.split(".")[0]);
   const worth = [...molexp.columns.values()].filter(({ name, varies }) => varies && rank(name) >= 0 && (!name.startsWith("metrics.") || name.endsWith(".last")));
   worth.sort((a, b) => rank(a.name) - rank(b.name) || b.some - a.some);
-  return [...worth.slice(0, 8).map(({ name }) => name), "seconds", "created_at"].filter((name) => molexp.columns.has(name));
+  const chosen = [4, 3, 2].flatMap((most, group) => worth.filter(({ name }) => rank(name) === group).slice(0, most));
+  return [...chosen.map(({ name }) => name), "seconds", "created_at"].filter((name) => molexp.columns.has(name));
 }
 
 async function table(asked) {
@@ -65,7 +66,8 @@ async function table(asked) {
   const head = make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Run"), make("th", { scope: "col" }, "Status"), ...heads));
   const toPage = (number, text) => make("a", { href: tableAddress(asked, { page: number ? String(number) : "" }) }, text);
   return [make("h1", {}, "Runs"), form, chooser(asked, columns), make("p", { class: "found" }, `${counted(found.length)} of ${counted(molexp.manifest.total)} runs`),
-    scrolling("Runs", make("table", { class: "runs" }, head, make("tbody", {}, ...rows))),
+    rows.length ? scrolling("Runs", make("table", { class: "runs" }, head, make("tbody", {}, ...rows)))
+      : make("p", {}, query ? "No run matches. " : "There are no runs yet.", query ? make("a", { href: tableAddress({}) }, "Show all runs") : ""),
     make("nav", { class: "pages", "aria-label": "Pages of runs" }, page ? toPage(page - 1, "Newer") : null, last ? `Page ${page + 1} of ${counted(last + 1)}` : null, page < last ? toPage(page + 1, "More") : null)];
 }
 
@@ -87,7 +89,7 @@ async function runPage(path) {
   const newest = run.attempts.at(-1) || {};
   const error = newest.error ? `${newest.error.type}: ${newest.error.message}` : newest.reason;
   const attempts = run.attempts.map((one) => make("tr", {}, make("td", { class: "number" }, shown(one.attempt)), make("td", {}, statusMark(one.status)), make("td", {}, when(one.started_at)), make("td", {}, when(one.ended_at)), make("td", {}, shown(one.host)), make("td", {}, shown(one.reason))));
-  const head = make("thead", {}, make("tr", {}, ...["Attempt", "Status", "Started", "Ended", "Host", "Reason"].map((name) => make("th", { scope: "col" }, name))));
+  const head = make("thead", {}, make("tr", {}, ...["Attempt", "Status", "Started", "Ended", "Host", "Reason"].map((name) => make("th", { scope: "col", class: name === "Attempt" ? "number" : null }, name))));
   const files = assets.map((one) => make("li", {}, `${one.name} (${one.kind}, ${counted(one.size || 0)} bytes)`));
   const plots = curves.length ? make("section", {}, make("h2", {}, "Metrics"), make("div", { class: "plots" })) : null;
   if (plots) requestAnimationFrame(() => plots.isConnected && drawCurves(curves, plots.lastChild));
@@ -100,7 +102,7 @@ async function runPage(path) {
     plots, pictures ? make("section", {}, make("h2", {}, "Pictures"), make("div", { class: "pictures" }, ...pictures.map((one) => make("figure", {}, make("img", { src: one.file, alt: one.name, loading: "lazy" }), make("figcaption", {}, one.name))))) : null,
     ...Object.entries(logs).map(([name, text]) => make("section", {}, make("h2", {}, `Log ${name}`), make("pre", { tabindex: "0" }, text))),
     attempts.length ? make("section", {}, make("h2", {}, "Attempts"), scrolling("Attempts", make("table", {}, head, make("tbody", {}, ...attempts)))) : null,
-    files.length ? make("section", {}, make("h2", {}, "Assets"), make("ul", {}, ...files)) : null];
+    files.length ? make("section", {}, make("h2", {}, "Files"), make("ul", {}, ...files)) : null];
 }
 
 let drawing = 0;
