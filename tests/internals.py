@@ -67,6 +67,7 @@ LIMITS = {
     "bytes of objects in an output": "molexp._workflow.saved_parts:MOST_BYTES",
     "the file that lists mounts": "molexp._views.file_systems:_MOUNTS",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
+    "rows among which a page is looked for first": "molexp._catalog.query.seeking:FIRST",
     "seconds that a first open is silent": "molexp._catalog.refresh.bulk:QUIET",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",

@@ -25,6 +25,7 @@ def runs(lab_exp, monkeypatch):
     for number in range(11):
         with lab_exp.Run({"n": number, "even": number % 2 == 0}, id=f"r{number:02}").start() as ctx:
             ctx.set_result("loss", (number * 7) % 11 if number != 4 else {"nested": 1})
+            ctx.metrics.log(force=number % 4 if number % 5 else math.nan)
     lab_exp.run("r03").archive()
     return lab_exp
 
@@ -165,10 +166,12 @@ def test_a_list_of_many_runs_fits_where_a_list_of_a_thousand_does(lab, lab_exp, 
 SORTS = [
     *(None, "created_at", "-created_at", "params.n", "-params.even", "results.loss", "-results.loss", "results.rare"),
     *("-results.rare", "status", "-seconds", "-metrics.energy.min", "profile", "-results.mixed", "results.mixed"),
+    *("metrics.force", "-metrics.force.max"),
 ]
 
 
-def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs):
+def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs, monkeypatch):
+    tune(monkeypatch, "rows among which a page is looked for first", 8)  # a page of two rows: of three, among all
     for number, mixed in [(1, "text"), (5, 0.5), (9, 7), (10, math.inf), (8, math.nan)]:
         with runs.run(f"r{number:02}").start() as ctx:
             ctx.set_result("mixed", mixed)
@@ -180,8 +183,10 @@ def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs):
             whole = [row.path for row in ws.catalog.runs(where, sort=sort)]
             assert len(whole) > 5
             for place, path in [*enumerate(whole)][::2]:
-                following = [row.path for row in ws.catalog.runs(where, sort=sort, after=path, limit=3)]
-                assert following == whole[place + 1 : place + 4], (where, sort, path)
+                for limit in (2, 3):
+                    following = [row.path for row in ws.catalog.runs(where, sort=sort, after=path, limit=limit)]
+                    assert following == whole[place + 1 : place + 1 + limit], (where, sort, path)
+            assert [row.path for row in ws.catalog.runs(where, sort=sort, limit=2)] == whole[:2], (where, sort)
             assert [row.path for row in ws.catalog.runs(where, sort=sort, after=whole[2])] == whole[3:]
 
 

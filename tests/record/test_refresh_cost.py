@@ -206,6 +206,24 @@ def test_the_newest_and_the_few_are_found_without_a_look_at_the_others(lab, lab_
         assert not any("TEMP B-TREE FOR ORDER BY" in step for step in found), found
 
 
+@pytest.mark.parametrize(
+    ("where", "filters", "plan"),
+    [
+        (None, {}, "SCAN a USING COVERING INDEX assets_by_time"),
+        (None, {"kind": "figure"}, "SCAN a USING COVERING INDEX assets_by_time"),
+        (None, {"sort": "-created_at"}, "SCAN a USING COVERING INDEX assets_by_time"),
+        (None, {"sort": "-size"}, "SCAN a"),
+        ('name like "%.csv"', {}, "SCAN a"),
+        (None, {"scope": "metals/cu/one"}, "SEARCH e USING COVERING INDEX sqlite_autoindex_entities_1 (path=?)"),
+    ],
+)
+def test_files_are_found_by_time_unless_few_may_meet_a_condition(lab, lab_exp, where, filters, plan):
+    with lab_exp.Run(id="one").start() as ctx:
+        ctx.artifact.save("a.json", {"x": 1})
+    ws = lab.load()
+    assert plans(ws, lambda: ws.catalog.assets(where, limit=50, **filters))[0] == plan
+
+
 class _Uncounted:
     """Describe a folder as a file system does that counts no links."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter, defaultdict
 
 import pytest
 
@@ -39,6 +40,47 @@ def test_data_of_a_project_has_totals_of_its_own(metals, tmp_path):
     first = metals.catalog.totals(project="metals")[0]
     assert (first.path, first.runs, first.size) == ("metals", 0, 1000)
     assert first.to_dict()["path"] == "metals"
+
+
+def counted(ws):
+    """Count runs by status, archived ones, and bytes of assets, by reading all of them."""
+    runs: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    sizes: Counter[str] = Counter()
+    for row in ws.catalog.runs("archived == false"):
+        runs[f"{row.project}/{row.experiment}"][str(row.status)] += 1
+    for row in ws.catalog.runs("archived == true"):
+        runs[f"{row.project}/{row.experiment}"]["archived"] += 1
+    for asset in ws.catalog.assets():
+        sizes["/".join(asset.scope.split("/")[:2])] += asset.size or 0
+    return {path: (dict(runs[path]), sizes[path]) for path in runs.keys() | sizes.keys()}
+
+
+def test_totals_are_those_of_every_run_and_asset_whatever_was_done(place, metals, tmp_path, monkeypatch):
+    file = tmp_path / "reference.csv"
+    for scope in (metals, metals.project("metals"), metals.project("metals").experiment("ag")):
+        file.write_text("x" * 1000)
+        scope.data_assets.import_asset("reference", file)
+    with metals.run("ag-0").start() as ctx:
+        ctx.artifact.save("more.bin", b"x" * 5000)
+    with pytest.raises(ZeroDivisionError), metals.run("ag-waits").start():
+        1 / 0  # noqa: B018 - it fails
+    metals.run("ag-1").archive()
+    metals.run("ag-2").delete()
+    metals.run("cu-0").unarchive()
+    metals.run("cu-2").cancel()
+
+    for ws in (metals, place.load()):
+        totals = {one.path: one for one in ws.catalog.totals()}
+        archived = {path: {"archived": one.archived} if one.archived else {} for path, one in totals.items()}
+        found = {path: ({**one.statuses, **archived[path]}, one.size) for path, one in totals.items()}
+        assert found == counted(ws)
+        statuses = sum((Counter(one.statuses) for one in totals.values()), Counter())
+        assert ws.catalog.run_pages().statuses == statuses
+        both = statuses + Counter(str(row.status) for row in ws.catalog.runs("archived == true"))
+        assert ws.catalog.run_pages(archived=True).statuses == both
+        assert ws.catalog.verify().ok
+    metals.catalog.rebuild()
+    assert {one.path: one for one in metals.catalog.totals()} == totals
 
 
 def test_totals_follow_what_others_do(place, metals):

@@ -6,15 +6,16 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pluggy
 from starlette.requests import Request
 
 from molexp.contracts import Declared
 from molexp.plugins import PluginWarning
 from molexp_web.panels import GROUP, Panel, PanelHooks
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 PANELS, PAGES = "molexp_web_register_panels", "molexp_web_register_pages"
 
@@ -47,6 +48,8 @@ class Extensions:
 
     def _add(self, label: str, plugin: EntryPoint) -> None:
         """Ask one plugin for what it declares, in a manager that nobody else's mistakes can reach."""
+        import pluggy
+
         try:
             manager = pluggy.PluginManager("molexp_web")
             manager.add_hookspecs(PanelHooks)
@@ -94,6 +97,8 @@ def extensions(request: Request) -> Extensions:
     """Return those of the plugins that are installed, found when the application is first asked for them."""
     state = request.app.state
     if not hasattr(state, "extensions"):
+        from importlib.metadata import entry_points
+
         found = entry_points(group=GROUP)
         state.extensions = Extensions({f"{one.dist.name if one.dist else '?'} ({one.name})": one for one in found})
     known: Extensions = state.extensions

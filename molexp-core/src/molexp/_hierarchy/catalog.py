@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.stored import GONE, compare
-from molexp._catalog.query.answers import Asking, Question, Row, texts_of, unknown_fields
-from molexp._catalog.query.knowing import known_fields, version_of
+from molexp._catalog.query.answers import Asking, Question, Row
+from molexp._catalog.query.knowing import known_fields, texts_of, unknown_fields, version_of
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
     RunFilters,

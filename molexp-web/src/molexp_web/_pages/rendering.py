@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -60,7 +61,7 @@ def page(request: Request, template: str, /, **context: Any) -> str:
         "here": with_query(request.url.path, *(one for one in request.query_params.multi_items() if one[0] != DONE)),
         "url_for": lambda route, /, **params: url_for(request, route, **params),
     }
-    return _environment().get_template(template).render({**every, **context})
+    return environment().get_template(template).render({**every, **context})
 
 
 def workspace_of(request: Request) -> me.Workspace:
@@ -163,13 +164,38 @@ def _active(request: Request) -> str:
     return str(getattr(request.scope.get("route"), "name", ""))
 
 
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Templates as earlier processes of this user compiled them; whatever is wrong with these, they are compiled again."""
+
+    def load_bytecode(self, bucket: Any) -> None:
+        """Take the code of a template if there is any."""
+        try:
+            super().load_bytecode(bucket)
+        except Exception:  # noqa: BLE001 - Jinja believes that nothing is ever damaged
+            bucket.reset()
+
+    def dump_bytecode(self, bucket: Any) -> None:
+        """Keep the code of a template where that can be written."""
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> jinja2.BytecodeCache | None:
+    try:
+        return _Compiled()  # in a folder for temporary files, which Jinja makes for this user alone
+    except (OSError, RuntimeError):  # it cannot be made, or is somebody else's
+        return None
+
+
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Return what writes pages from templates."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     made = jinja2.Environment(
         loader=loader,
         autoescape=True,
         auto_reload=False,
+        bytecode_cache=_compiled(),
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,

@@ -40,7 +40,7 @@ def runs_page(request: Request) -> Response:
         context: dict[str, Any] = {"groups": groups_of(workspace, asked, known), "listing": None}
     else:
         context = {
-            "listing": listing_of(workspace, asked, known, counted="counted" in (part, *request.query_params)),
+            "listing": listing_of(workspace, asked, known, version, counted="counted" in (part, *request.query_params)),
             "groups": None,
         }
     context["version"] = version
@@ -51,7 +51,7 @@ def runs_page(request: Request) -> Response:
         "runs.html",
         **_common(request, asked),
         **context,
-        **_around(request, workspace, asked, context["listing"]),
+        **_around(request, workspace, asked, context),
     )
 
 
@@ -130,8 +130,9 @@ def _common(request: Request, asked: Asked) -> Mapping[str, Any]:
     }
 
 
-def _around(request: Request, workspace: me.Workspace, asked: Asked, listing: Any) -> Mapping[str, Any]:
+def _around(request: Request, workspace: me.Workspace, asked: Asked, context: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what stands around the table: the choices of its forms, and saved views."""
+    listing = context["listing"]
     names = [*listing.names] if listing else []
     shown = [heading.name for heading in listing.headings] if listing else [*asked.columns]
     offered = [name for name in (*names, *cells.PLAIN, *cells.ORIGIN) if name not in shown]
@@ -143,7 +144,7 @@ def _around(request: Request, workspace: me.Workspace, asked: Asked, listing: An
         if f"{one}.{end}" not in shown
     ]
     base = url_for(request, "runs", workspace=_name(request))
-    views = saved_views(workspace, known_of(request))
+    views = saved_views(workspace, known_of(request), context["version"])
     return {
         "shown": shown,
         "offered": offered[:_CHOICES],

@@ -71,6 +71,13 @@ def serve(
         webbrowser.open(address)
     # Streams that follow a log go on for ever: nobody waits for them at the end.
     config = uvicorn.Config(
-        app, log_level="warning", server_header=False, timeout_graceful_shutdown=1, ws="none", lifespan="off"
+        app,
+        http="h11",  # and nobody looks for others, which would be imported
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     uvicorn.Server(config).run(sockets=[listener])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import molexp as me
 from molexp_web._table import cells
-from molexp_web._table.asking import Asked
+from molexp_web._table.asking import NEWEST, Asked
 from molexp_web._table.filters import Filter, filters_of, query_of
 from molexp_web._table.origins import Origins
 
@@ -93,13 +93,16 @@ class Listing(NamedTuple):
         return self.counts.get(self.status, 0) if self.status else sum(self.counts.values())
 
 
-def listing_of(workspace: me.Workspace, asked: Asked, known: dict[Any, Any], *, counted: bool = False) -> Listing:
+def listing_of(
+    workspace: me.Workspace, asked: Asked, known: dict[Any, Any], version: str, *, counted: bool = False
+) -> Listing:
     """Return the page that an address asks for.
 
     Args:
         workspace: the workspace.
         asked: the question of the address.
         known: the findings of earlier questions, right for as long as nothing changes.
+        version: the version of the catalog, asked for before this.
         counted: count the runs now, however many there are.
     """
     catalog = workspace.catalog
@@ -111,10 +114,10 @@ def listing_of(workspace: me.Workspace, asked: Asked, known: dict[Any, Any], *, 
         rows, lost = _page(catalog, asked, None), True
     except (me.QueryError, ValueError) as error:
         return Listing(filters=filters, problem=problem_of(error))
-    version = catalog.version()
     origins = Origins(workspace, known)
-    names, usual = _usual(catalog, asked, known, (workspace.url, version), origins)
     shown = [cells.Seen(row, origins) for row in rows[: asked.size]]
+    newest = shown[:SAMPLE] if asked.sort == NEWEST and (lost or not asked.after) else None
+    names, usual = _usual(catalog, asked, known, (workspace.url, version), origins, newest)
     chosen = asked.columns or with_order(usual, asked.sort)
     columns = [cells.column_of([cells.read(one, name) for one in shown], name) for name in chosen]
     numbers = [
@@ -145,16 +148,23 @@ def _page(catalog: me.Catalog, asked: Asked, after: str | None) -> me.Rows[me.Ru
 
 
 def _usual(
-    catalog: me.Catalog, asked: Asked, known: dict[Any, Any], state: tuple[str, str], origins: Origins
+    catalog: me.Catalog,
+    asked: Asked,
+    known: dict[Any, Any],
+    state: tuple[str, str],
+    origins: Origins,
+    newest: Sequence[cells.Seen] | None,
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Return the columns that can be chosen, and those that are shown if nobody does.
 
-    The newest of the runs that match decide on them, so that they stay from page to page.
+    The newest of the runs that match decide on them, so that they stay from page to page; they are asked for unless they are at hand.
     """
     key = ("columns", *state, asked.query, asked.archived)
     if key not in known:
-        rows = catalog.runs(asked.query or None, archived=asked.archived, sort="-created_at", limit=SAMPLE)
-        seen = [cells.Seen(row, origins) for row in rows]
+        seen = newest
+        if seen is None:
+            rows = catalog.runs(asked.query or None, archived=asked.archived, sort=NEWEST, limit=SAMPLE)
+            seen = [cells.Seen(row, origins) for row in rows]
         names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
         _keep(known, key, (names, default_columns(seen, names)))
     return known[key]  # type: ignore[no-any-return]  # as it was put there

@@ -21,13 +21,23 @@ _MOST = 100  # views that are listed
 _LARGEST = 20_000  # bytes
 
 
-def saved_views(workspace: me.Workspace, known: dict[Any, Any]) -> Mapping[str, Mapping[str, Any]]:
+def saved_views(workspace: me.Workspace, known: dict[Any, Any], version: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the documents of the views, by name; what is none is left out.
 
     Args:
         workspace: the workspace.
         known: the findings of earlier questions.
+        version: the version of the catalog, asked for before this.
     """
+    state = ("views", workspace.url)
+    seen, found = known.get(state, ("", {}))
+    if seen != version:
+        found = _views(workspace, known)
+        known[state] = version, found
+    return found  # type: ignore[no-any-return]  # as it was put there
+
+
+def _views(workspace: me.Workspace, known: dict[Any, Any]) -> Mapping[str, Mapping[str, Any]]:
     found: dict[str, Mapping[str, Any]] = {}
     for asset in workspace.catalog.assets(f'"{TAG}" in tags', kind="data", scope="", sort="-created_at", limit=_MOST):
         name = asset.name.removeprefix(PREFIX)

@@ -391,6 +391,7 @@ def _add(found: sqlite3.Connection, part: Index, where: str = "1") -> None:
             for entry in some:
                 rows.take_in(entry, anew=True)
             rows.close()
+        rows.close()
         connection.execute("DELETE FROM removed WHERE path IN (SELECT path FROM entities)")
 
 

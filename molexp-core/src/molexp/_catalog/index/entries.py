@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -21,6 +21,7 @@ from molexp._catalog.index.cells import (
     source_of,
 )
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, row_of_columns, text_of
+from molexp._catalog.index.counters import Counters
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import checksum
 from molexp._storage import layout
@@ -120,7 +121,7 @@ class Rows:
         self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
         self._fields: defaultdict[int, list[tuple[int, Cell, int]]] = defaultdict(list)  # by their names' ids
         self._shared: dict[str, int] = {}
-        self._grown: Counter[str] = Counter()  # experiments, by how many runs
+        self._counters = Counters()
 
     def close(self) -> int:
         """Write what was added, and how many changes there were, which is returned."""
@@ -130,11 +131,7 @@ class Rows:
         for _, cells_of_one in sorted(self._fields.items()):
             self._connection.executemany(_ADD_FIELD, in_order(cells_of_one))  # neighbours are written together
         self._fields.clear()
-        self._connection.executemany(
-            "INSERT INTO sizes VALUES (?, ?) ON CONFLICT (experiment) DO UPDATE SET runs = runs + excluded.runs",
-            self._grown.items(),
-        )
-        self._grown.clear()
+        self._counters.write(self._connection)
         if self._news != self._first:
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('news', ?)", (str(self._news),))
         return self._news
@@ -173,7 +170,7 @@ class Rows:
                 self._connection.execute(sql, (int(entry.open), stamp, number))
             self._note_problems(entry)
             return True
-        self._clear(number, document)
+        self._clear(entry.path, number, document)
         self._connection.execute("DELETE FROM problems WHERE owner = ?", (entry.path,))
         self._connection.execute(_CHANGE, (*self._entity(entry, from_snapshot), number))
         self._fill(number, entry, encoded)
@@ -197,9 +194,9 @@ class Rows:
         ).fetchone()
         self._connection.execute("DELETE FROM problems WHERE owner = ?", (path,))
         if row is not None:
-            self._clear(*row)
+            self._clear(path, *row)
             self._connection.execute("DELETE FROM entities WHERE id = ?", (row[0],))
-            self._grow(path, -1)
+            self._counters.know(path, -1)
             self._note_gone(path)
 
     def note_gone(self, paths: set[str]) -> set[str]:
@@ -282,14 +279,10 @@ class Rows:
     def _insert(self, entry: Entry, from_snapshot: bool) -> None:
         if not (from_snapshot or self.unmet):
             self._connection.execute("DELETE FROM removed WHERE path = ?", (entry.path,))
-        self._grow(entry.path, 1)
+        self._counters.know(entry.path, 1)
         number = next(self._ids["entities"])
         self._added["entities"].append((number, *self._entity(entry, from_snapshot)))
         self._fill(number, entry, encode(entry.document) if entry.document is not None else None)
-
-    def _grow(self, path: str, by: int) -> None:
-        if layout.is_run(path):
-            self._grown[path.rpartition("/")[0]] += by
 
     def _entity(self, entry: Entry, from_snapshot: bool) -> tuple[Any, ...]:
         self._news += 1
@@ -311,6 +304,7 @@ class Rows:
         cover = encode(entry.cover)
         self._added["documents"].append((number, document, cover, checksum(entry.path, document, cover)))
         if entry.document is not None:
+            self._counters.show(entry.path, entry.document)
             self._add_fields(number, run_cells(entry.document))
             for name, row, is_partial in metric_rows(entry.document):
                 self._added["metrics"].append((self._id_of(name, partial=is_partial), number, *row))
@@ -344,7 +338,8 @@ class Rows:
     def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
         producer = record.get("producer")
         by = producer.get("run") if isinstance(producer, dict) else None
-        number = next(self._ids["assets"])
+        number, size = next(self._ids["assets"]), count(record.get("size"))
+        self._counters.hold(path, size)
         self._added["assets"].append(
             (
                 number,
@@ -352,7 +347,7 @@ class Rows:
                 text_of(record.get("kind")),
                 text_of(record.get("name")),
                 count(record.get("version"), 1),
-                count(record.get("size")),
+                size,
                 text_of(by) if by != path else None,
                 text_of(record.get("created_at")),
                 source_of(record),
@@ -362,9 +357,10 @@ class Rows:
         self._added["records"].append((number, encoded, checksum(path, encoded)))
         self._add_fields(number, asset_cells(record))
 
-    def _clear(self, number: int, document: bytes | None) -> None:
+    def _clear(self, path: str, number: int, document: bytes | None) -> None:
         """Take out what there is of an entity, but the entity itself."""
         execute = self._connection.execute
+        self._counters.clear(self._connection, path, number)
         if document is not None:
             known = decode(document, "index")
             self._drop_fields(number, run_cells(known))

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from molexp._values.cache_place import cache_folder
 
-VERSION = 11
+VERSION = 12
 """Indexes and segments of another version are not read: what is in them is read from the files again."""
 
 APPLICATION = 0x6D6F6C78  # "molx", in the place where SQLite keeps whose file it is

@@ -20,7 +20,8 @@ RARE = "status <> 'succeeded'"
 """A condition on runs that few meet, which have an index of their own; a query that says so may use it."""
 
 # `news` counts changes; 0 says that the newest snapshot has the row as it is.
-# `sizes` says how many runs of an experiment `entities` has: counting them would take as long as there are many.
+# `sizes` and `statuses` are `Counters`, of experiments and (what only assets are counted of) of other scopes: counting the rows
+# themselves would take as long as there are many.
 # `fields` holds every small value that can be asked for, by name: of runs, and of what runs have in common (`shared`:
 # configurations, workflows and provenances); names of assets' fields begin with "@". `names.partial` says that some values of
 # that name are too large to be here, so that documents have to be asked. Rows of `entities`
@@ -45,13 +46,21 @@ TABLES = (
     "CREATE INDEX entities_open ON entities (id) WHERE open = 1",
     "CREATE INDEX entities_archived ON entities (id) WHERE archived = 1",
     "CREATE INDEX entities_new ON entities (news) WHERE news > 0",
-    "CREATE TABLE sizes (experiment TEXT PRIMARY KEY, runs INTEGER) WITHOUT ROWID",
+    (
+        "CREATE TABLE sizes (experiment TEXT PRIMARY KEY, runs INTEGER, assets INTEGER, upper INTEGER, lower INTEGER) "
+        "WITHOUT ROWID"
+    ),
+    (
+        "CREATE TABLE statuses (experiment TEXT, status TEXT, archived INTEGER, runs INTEGER, "
+        "PRIMARY KEY (experiment, status, archived)) WITHOUT ROWID"
+    ),
     "CREATE TABLE documents (id INTEGER PRIMARY KEY, document BLOB, cover BLOB, sum INTEGER)",
     (
         "CREATE TABLE assets (id INTEGER PRIMARY KEY, owner INTEGER, kind TEXT, name TEXT, version INTEGER, size INTEGER, "
         "producer TEXT, created_at TEXT, source TEXT)"
     ),
     "CREATE INDEX assets_by_owner ON assets (owner, name)",
+    "CREATE INDEX assets_by_time ON assets (created_at, kind)",
     "CREATE INDEX assets_by_producer ON assets (producer) WHERE producer IS NOT NULL",
     "CREATE INDEX assets_by_source ON assets (source) WHERE source IS NOT NULL",
     "CREATE TABLE records (id INTEGER PRIMARY KEY, record BLOB, sum INTEGER)",
@@ -90,6 +99,23 @@ _SUMMED = (
 )
 """Tables with checksums, those whose rows they go with, and what the sums are of."""
 
+_OF_SCOPES = "coalesce(project || '/' || experiment, project, ''), count(*), sum(size >> 32), sum(size & 4294967295)"
+_COUNTED = (
+    (
+        "SELECT experiment, runs FROM sizes WHERE runs <> 0",
+        "SELECT project || '/' || experiment, count(*) FROM entities WHERE run IS NOT NULL GROUP BY 1",
+    ),
+    (
+        "SELECT experiment, assets, upper, lower FROM sizes WHERE assets <> 0",
+        f"SELECT {_OF_SCOPES} FROM assets a JOIN entities e ON e.id = a.owner GROUP BY 1",  # noqa: S608 - constants
+    ),
+    (
+        "SELECT experiment, status, archived, runs FROM statuses WHERE runs <> 0",
+        "SELECT project || '/' || experiment, status, archived, count(*) FROM entities WHERE shown = 1 GROUP BY 1, 2, 3",
+    ),
+)
+"""Counters, and the rows that they count."""
+
 
 def checksum(path: str, *parts: bytes | None) -> int:
     """Return what stands beside a row to tell whether it still is what was folded from the record; -1 if it cannot be that.
@@ -118,6 +144,9 @@ def damage(connection: sqlite3.Connection) -> str:
         ((found,),) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()  # noqa: S608 - constants
         if found != rows:
             return f"{table!r} has {found} rows, and {beside!r} {rows}"
+    for counters, counted in _COUNTED:
+        if {*connection.execute(counters)} != {*connection.execute(counted)}:
+            return f"the counters that {counters!r} finds are not those of the rows"
     return ""
 
 
@@ -179,6 +208,11 @@ _ODD = (
     ),
     f"SELECT 1 FROM removed WHERE {_ODD_PATH}",  # noqa: S608 - constants
     "SELECT 1 FROM assets LEFT JOIN records USING (id) WHERE typeof(record) <> 'blob'",
+    (
+        "SELECT 1 FROM sizes WHERE typeof(experiment) <> 'text' "
+        "OR typeof(runs) || typeof(assets) || typeof(upper) || typeof(lower) <> 'integerintegerintegerinteger'"
+    ),
+    "SELECT 1 FROM statuses WHERE typeof(status) <> 'text' OR typeof(archived) || typeof(runs) <> 'integerinteger'",
     "SELECT 1 FROM meta WHERE typeof(value) <> 'text' OR (name = 'news' AND value GLOB '*[^0-9]*')",
 )
 

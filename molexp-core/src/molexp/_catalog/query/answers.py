@@ -13,8 +13,7 @@ from molexp._catalog.index.cells import cell, text_of_notes, unpacked
 from molexp._catalog.index.columns import COLUMNS
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
-from molexp._catalog.index.place import ELEMENTS
-from molexp._catalog.query.seeking import following, position_of, statements, with_row
+from molexp._catalog.query.seeking import BY_TIME, Seeking, following, position_of, read_assets, with_row
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
 from molexp._catalog.query.standing import as_of_now
 from molexp._query.evaluation import ABSENT, matches, reach
@@ -22,7 +21,7 @@ from molexp._query.expressions import Expression, Field, Joined, fields_of
 from molexp._query.fields import leaf
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
-from molexp._values.ids import nearest, spelled
+from molexp._values.ids import spelled
 from molexp.errors import CorruptRecordError, StoreError
 
 if TYPE_CHECKING:
@@ -63,7 +62,6 @@ class _Asked(NamedTuple):
 
 _RUNS = _Asked("e.id", "entities e", "e.shown = 1", "e.created_at, e.path", "documents", "d.document, d.cover")
 _ASSETS = _Asked("a.id", "assets a JOIN entities e ON e.id = a.owner", "1", "a.created_at, a.id", "records", "d.record")
-_BY_TIME = "e.created_at"
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
@@ -217,18 +215,21 @@ class Asking:
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
         limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
-        number, tables, shown, tie, *_ = self._asked
-        sorts_all = isinstance(plan.order, str) and plan.order != _BY_TIME and len(question.where) == question.hides
-        if sorts_all and not self._assets:
+        (number, tables, shown, tie, *_), order = self._asked, plan.order
+        if self._assets:
+            tables, tie, order = read_assets(tables, tie, order, plan.where, question.fields())
+        elif isinstance(order, str) and order != BY_TIME and len(question.where) == question.hides:
             tables = f"{tables} NOT INDEXED"  # all are read: in the order of the file, which costs half
-        plain = f"SELECT {number} FROM {tables} WHERE {shown}"  # noqa: S608 - constants
         position = None
         if question.after and plan.sorts:
             position = position_of(self._index, question.after, plan.order, partial(self._cell, field=question.sort))
+        seeks = Seeking(tie, order, (plan.where, plan.bound), position, question.descending)
+        for sql, values in () if self._assets else seeks.first_statements(limit):
+            if len(found := self._index.numbers(f"{sql} LIMIT {limit}", values)) == limit:
+                return found
+        plain = f"SELECT {number} FROM {tables} WHERE {shown}"  # noqa: S608 - constants
         found = array("q")
-        for sql, values in statements(
-            plain, tie, plan.order, (plan.where, plan.bound), position, descending=question.descending
-        ):
+        for sql, values in seeks.statements(plain):
             if limit < 0 or len(found) < limit:
                 found += self._index.numbers(f"{sql} LIMIT {limit if limit < 0 else limit - len(found)}", values)
         return found
@@ -334,28 +335,3 @@ def _of_asset(document: Mapping[str, Any], field: Field) -> Any:
     if root in ("producer", "attempt", "task"):
         return producer.get({"producer": "run"}.get(root, root)) if isinstance(producer, dict) else None
     return reach(document, field.parts)
-
-
-def texts_of(index: Index, field: Field) -> list[str]:
-    """Return texts that some runs have in a field of their parameters, results or configuration."""
-    sql = (
-        "SELECT DISTINCT f.value FROM names n JOIN fields f ON f.name = n.id WHERE n.name = ? AND typeof(f.value) = 'text' "
-        "LIMIT 1000"
-    )
-    return [value for (value,) in index.select(sql, (".".join(field.parts),))]
-
-
-def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
-    """Return fields of a query that no run has, each with those that look similar."""
-    names = [name for (name,) in index.select("SELECT name FROM names WHERE name NOT LIKE '@%'")]
-    fields = (field.parts for field in fields_of(expression) if field.parts[0] in RUNS.owners)
-    asked = {".".join(parts[:-1] if parts[0] == "metrics" else parts) for parts in fields}
-    found = {}
-    for name in sorted(asked):
-        if not any(known == name or known.startswith((f"{name}.", f"{name}{ELEMENTS}")) for known in names):
-            root, dot, rest = name.partition(".")
-            beside = (
-                known.removeprefix(root + dot).rstrip(ELEMENTS) for known in names if known.startswith(root + dot)
-            )
-            found[name] = tuple(root + dot + close for close in nearest(rest, beside))
-    return found

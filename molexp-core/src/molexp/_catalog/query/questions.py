@@ -10,7 +10,8 @@ from typing import Any, Protocol, TypedDict
 from molexp._catalog.index.cells import STATISTICS
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
-from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question, unknown_fields
+from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question
+from molexp._catalog.query.knowing import unknown_fields
 from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed

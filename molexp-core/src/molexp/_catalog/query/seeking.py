@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from molexp._catalog.index.index import Index
-from molexp._catalog.query.sql import Place, Sql
+from molexp._catalog.query.sql import METRICS, Place, Sql
+from molexp._query.expressions import Field
 from molexp._values.documents import decode
 from molexp.errors import NotFoundError
 
@@ -17,6 +19,28 @@ _BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
 )
 _WITHOUT = (
     " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
+)
+_FIRST_BY_CELLS_SQL = (  # without the last value among them, of which there may be more
+    "WITH few AS (SELECT owner, {column} AS value FROM {table} WHERE name = {name} AND {column} < x''{from_here} "
+    "ORDER BY {column}{direction} LIMIT {first}) SELECT e.id FROM few s CROSS JOIN entities e ON e.id = s.owner "
+    "WHERE s.value <> (SELECT {last}(value) FROM few) AND e.shown = 1{where} ORDER BY s.value{direction}, e.created_at, e.path"
+)
+_FIRST_SQL = (
+    "SELECT e.id FROM (SELECT * FROM entities e WHERE e.shown = 1{past} ORDER BY {by} LIMIT {first}) e "
+    "WHERE 1{where} ORDER BY {by}"
+)
+_OF_OWNERS = re.compile(r"\be\.").search
+_WITHIN = "IN (SELECT"
+"""Is in conditions for which SQLite would collect all runs that meet them."""
+
+BY_TIME = "e.created_at"
+"""The column of the order of creation."""
+
+FIRST = 1000
+"""Rows at the beginning of an order among which those of a page are looked for before all are."""
+
+_SHARE = (
+    4  # of them: as large a part may be wanted at most; as many times what is wanted are read where each is looked up
 )
 
 
@@ -80,36 +104,104 @@ def following(rows: list[tuple[str, bytes]], path: str) -> list[tuple[str, bytes
     return rows[places[0] + 1 :] if places else rows
 
 
-def statements(
-    plain: str, tie: str, order: str | Place | None, where: Sql, position: Position | None, *, descending: bool
-) -> Iterator[Sql]:
-    """Yield the statements whose rows, one after the other, are the numbers of an answer in order.
+class Seeking(NamedTuple):
+    """A search for the rows of an answer.
 
-    Args:
-        plain: SQL that selects numbers, up to the end of its conditions.
+    Attributes:
         tie: SQL of the order of rows that are equal otherwise.
         order: the column, or the place of the cells, that they are sorted by.
         where: further conditions, each after an AND.
         position: they begin after it; None for all.
         descending: the other way round.
     """
-    sql, bound = where
-    direction = " DESC" if descending else ""
-    has_value = position is not None and position.value is not None
-    if isinstance(order, Place):
-        place = order._asdict()
-        if position is None or has_value:
-            past, values = _past(f"s.{order.column}", position, descending=descending)
-            yield _BY_CELLS_SQL.format(**place, where=sql + past, direction=direction), [*bound, *values]
-        sql, order = sql + _WITHOUT.format(**place), None
-    elif order is not None and position is not None:
-        if has_value:
+
+    tie: str
+    order: str | Place | None
+    where: Sql
+    position: Position | None
+    descending: bool
+
+    def statements(self, plain: str) -> Iterator[Sql]:
+        """Yield the statements whose rows, one after the other, are the numbers of an answer in order.
+
+        Args:
+            plain: SQL that selects numbers, up to the end of its conditions.
+        """
+        tie, order, (sql, bound), position, descending = self
+        direction = " DESC" if descending else ""
+        has_value = position is not None and position.value is not None
+        if isinstance(order, Place):
+            place = order._asdict()
+            if position is None or has_value:
+                past, values = _past(f"s.{order.column}", position, descending=descending)
+                yield _BY_CELLS_SQL.format(**place, where=sql + past, direction=direction), [*bound, *values]
+            sql, order = sql + _WITHOUT.format(**place), None
+        elif order is not None and position is not None:
+            if has_value:
+                past, values = _past(order, position, descending=descending)
+                yield f"{plain}{sql}{past} ORDER BY {order}{direction}, {tie}", [*bound, *values]
+            sql, order = f"{sql} AND {order} IS NULL", None
+        past, values = ("", []) if position is None or has_value else _after(position)
+        by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
+        yield f"{plain}{sql}{past} ORDER BY {by}", [*bound, *values]
+
+    def first_statements(self, limit: int) -> Iterator[Sql]:
+        """Yield a statement that finds the beginning of an answer about runs among the first rows of the order alone.
+
+        It may find fewer rows than are wanted, but none that comes later in the answer. There is none if those of all rows cost
+        no more.
+
+        Args:
+            limit: the number of rows that are wanted.
+        """
+        tie, order, (sql, bound), position, descending = self
+        if not 0 < limit <= FIRST // _SHARE or (order is not None and position is not None and position.value is None):
+            return
+        direction, sign = (" DESC", "<") if descending else ("", ">")
+        if isinstance(order, Place):
+            if order.table != METRICS:  # cells of other fields are in the order of their values
+                return
+            past, values = _past("s.value", position, descending=descending)
+            from_here = f" AND {order.column} {sign}= ?" if position is not None else ""
+            last = "min" if descending else "max"
+            place = order._asdict()
+            text = _FIRST_BY_CELLS_SQL.format(
+                **place, where=sql + past, direction=direction, from_here=from_here, last=last, first=_SHARE * limit
+            )
+            yield text, [*values[:1], *bound, *values]
+            return
+        if order not in (None, BY_TIME) or _WITHIN not in sql:
+            return
+        by, past, values = tie, "", list[Any]()
+        if order is not None:
+            by = f"{order}{direction} NULLS LAST, {tie}"
             past, values = _past(order, position, descending=descending)
-            yield f"{plain}{sql}{past} ORDER BY {order}{direction}, {tie}", [*bound, *values]
-        sql, order = f"{sql} AND {order} IS NULL", None
-    past, values = ("", []) if position is None or has_value else _after(position)
-    by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
-    yield f"{plain}{sql}{past} ORDER BY {by}", [*bound, *values]
+        elif position is not None:
+            past, values = _after(position)
+        yield _FIRST_SQL.format(past=past, by=by, where=sql, first=FIRST), [*values, *bound]
+
+
+def read_assets(
+    tables: str, tie: str, order: str | Place | None, where: str, named: Iterable[Field]
+) -> tuple[str, str, str | Place | None]:
+    """Return the tables to read for a question about assets, the order of equal ones, and the order, for the best index.
+
+    Args:
+        tables: SQL of where assets and their owners are.
+        tie: SQL of the order of rows that are equal otherwise.
+        order: the column that they are sorted by.
+        where: further conditions.
+        named: the fields in these, and that of the order.
+    """
+    if not _OF_OWNERS(f"{where} {order}"):
+        tables = "assets a"
+    if {field.parts[0] for field in named} <= {
+        "kind",
+        "created_at",
+    } and "created_at" not in where:  # the index has these
+        return tables, tie, order
+    # Few may meet other conditions: all are read in the order of the file, at a third of what an index costs.
+    return tables, f"+{tie}", f"+{order}" if isinstance(order, str) else order
 
 
 def _past(column: str, position: Position | None, *, descending: bool) -> Sql:

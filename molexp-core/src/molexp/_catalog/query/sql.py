@@ -72,13 +72,17 @@ ASSETS = Table(
 )
 
 
+METRICS = "metrics"
+"""The table of the cells of metrics, a row for each name of a run; those of other fields are in the order of their values."""
+
+
 class Place(NamedTuple):
     """The place of the cells of a field.
 
     Attributes:
         owner: SQL of whose they are.
         name: the id of the field's name; 0 if nobody has it.
-        table: `fields`, or `metrics`.
+        table: `fields`, or `METRICS`.
         column: the one of the table.
     """
 
@@ -222,7 +226,7 @@ class Compiler:
         if any(partial for _, partial in found.values()):
             return None
         number, _ = found.get(name, (0, 0))
-        return Place(owner, number, *(("metrics", field.parts[-1]) if metric else ()))
+        return Place(owner, number, *((METRICS, field.parts[-1]) if metric else ()))
 
     def _has_below(self, field: Field) -> bool:
         name = self._table.prefix + ".".join(field.parts)

@@ -1,4 +1,4 @@
-"""Counting the runs of each experiment, in the index alone: no document is read."""
+"""Counting the runs of each experiment, by the counters of the index: no run is read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,12 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from molexp._catalog.index.counters import joined
 from molexp._catalog.index.index import Index
-from molexp._catalog.query.standing import status_of
+from molexp._catalog.query.standing import count_runs
 from molexp._values.status import RunStatus
 
-_RUNS = (
-    "SELECT project, experiment, {status}, archived, count(*), max(created_at) "
-    "FROM entities e WHERE shown = 1{scope} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3"
-)
-_SIZES = (  # in two halves, whose sums cannot overflow: a record may name any size below 2**63
-    "SELECT coalesce(e.project, ''), coalesce(e.experiment, ''), sum(a.size >> 32), sum(a.size & 4294967295) "
-    "FROM assets a JOIN entities e ON e.id = a.owner WHERE 1{scope} GROUP BY e.project, e.experiment"
-)
+_NEWEST = "SELECT created_at FROM entities WHERE project = ? AND experiment = ? AND shown = 1 ORDER BY created_at DESC LIMIT 1"
 
 
 class Totals(Struct, frozen=True):
@@ -62,24 +56,24 @@ class Totals(Struct, frozen=True):
 
 def count_totals(index: Index, project: str | None) -> list[Totals]:
     """Return the totals of every experiment of a project, or of all, in the order of their paths."""
-    bound = () if project is None else (project,)
     found: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def of(above: str, name: str) -> dict[str, Any]:
-        return found.setdefault((above, name), {"statuses": {}})
+    def of(path: str) -> dict[str, Any] | None:
+        above, _, name = path.partition("/")
+        return found.setdefault((above, name), {"statuses": {}}) if project in (None, above or None) else None
 
-    for above, name, status, archived, count, newest in index.select(
-        _RUNS.format(status=status_of(index), scope="" if project is None else " AND project = ?"), bound
-    ):
-        one = of(above, name)
-        if archived:
-            one["archived"] = one.get("archived", 0) + count
-        else:
-            one["statuses"][status] = one["statuses"].get(status, 0) + count
-        one["newest"] = max(one.get("newest", ""), newest or "")
-    sizes = index.select(_SIZES.format(scope="" if project is None else " AND e.project = ?"), bound)
-    for above, name, high, low in sizes:
-        of(above, name)["size"] = ((high or 0) << 32) + (low or 0)
+    with index.reading():
+        for path, status, archived, count in count_runs(index):
+            if (one := of(path)) is not None:
+                if archived:
+                    one["archived"] = one.get("archived", 0) + count
+                else:
+                    one["statuses"][status] = one["statuses"].get(status, 0) + count
+        for key, one in found.items():
+            one["newest"] = next((newest or "" for (newest,) in index.select(_NEWEST, key)), "")
+        for path, upper, lower in index.select("SELECT experiment, upper, lower FROM sizes WHERE assets > 0"):
+            if (one := of(path)) is not None:
+                one["size"] = joined(upper, lower)
     for one in found.values():
         one["statuses"] = {name: one["statuses"][name] for name in map(str, RunStatus) if name in one["statuses"]}
     return [Totals(*path, **one) for path, one in sorted(found.items())]
