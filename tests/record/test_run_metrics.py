@@ -63,6 +63,25 @@ def test_what_is_logged_now_is_in_it(run):
         assert rows(run.metrics) == [("loss", 0, 1.5, 1)]
 
 
+def test_of_what_is_logged_now_the_beginning_is_read_once(lab, lab_exp, monkeypatch):
+    tune(monkeypatch, "bytes of metrics that are read at a time", 1000)
+    run = lab_exp.Run(id="one")
+    file = lab.folder / "projects/metals/experiments/cu/runs/one/logs/metrics.jsonl"
+    with run.start() as ctx:
+        for step in range(100):
+            ctx.metrics.log(step=step, loss=step / 2)
+        assert len(rows(run.metrics)) == 100
+        beginning = b"".join(file.read_bytes().splitlines(keepends=True)[:5])
+        with open(file, "r+b") as changed:
+            changed.write(b" " * len(beginning))
+        ctx.metrics.log(step=100, loss=50)
+        assert [step for _, step, _, _ in rows(run.metrics)] == [*range(101)]
+        assert len(rows(lab.load().run("one").metrics)) < 101, "others read what is there"
+        with open(file, "r+b") as changed:
+            changed.write(beginning)
+    assert [step for _, step, _, _ in rows(run.metrics)] == [*range(101)]
+
+
 def test_of_a_killed_owner_every_whole_line_counts(lab, script):
     script(
         f"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -162,21 +162,22 @@ class MetricsAsset(Asset[Sequence[dict[str, Any]], NoFields], frozen=True):
 
         return Points(self._pieces())
 
-    def _points(self) -> Iterator[list[dict[str, Any]]]:
+    def _own_pieces(self) -> Iterable[Piece | MixedPiece]:
         """Yield the points of this attempt alone, many at a time."""
-        from molexp._assets.builtin_kinds import MetricsKind
+        from molexp._assets.metric_files import read_pieces
         from molexp._assets.registry import KeySource
 
-        return MetricsKind.pieces(KeySource(self, cast("Library", self._used())))
+        library = cast("Library", self._used())
+        source = KeySource(self, library)
+        return read_pieces(source) if self.content_hash else library.growing_files.read(self.id, source)
 
     def _pieces(self) -> Iterable[Piece | MixedPiece]:
-        from molexp._assets.metric_columns import pieces_of
-        from molexp._record.metrics import joined_points
+        from molexp._assets.metric_columns import joined_pieces
 
         if not self.earlier:
-            return pieces_of(self._points())
-        attempts = [cast("MetricsAsset", one)._points() for one in (*self.earlier, self)]
-        return chain.from_iterable(reversed([[*pieces_of(points)] for points in joined_points(attempts)]))
+            return self._own_pieces()
+        attempts = [cast("MetricsAsset", one)._own_pieces() for one in (*self.earlier, self)]
+        return chain.from_iterable(reversed([[*pieces] for pieces in joined_pieces(attempts)]))
 
     def to_columns(self) -> dict[str, array[Any] | list[Any]]:
         """Return the values of all points by their names; ``numpy.asarray`` takes each as it is.

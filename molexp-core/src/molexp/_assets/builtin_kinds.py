@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +23,6 @@ from molexp._assets.assets import (
     MetricsAsset,
 )
 from molexp._record.folding import Contents
-from molexp._record.metrics import whole_lines
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.numbers import integer
 from molexp._values.paths import is_remote
@@ -238,26 +236,16 @@ class MetricsKind(_Written[Sequence[dict[str, Any]], NoFields]):
 
     def load(self, source: Source[NoFields]) -> Sequence[dict[str, Any]]:
         """Return the points in the order in which they were logged; a torn last line of a killed run is left out."""
-        from molexp._assets.metric_columns import Points, pieces_of
+        from molexp._assets.metric_columns import Points
+        from molexp._assets.metric_files import read_pieces
 
-        return Points(pieces_of(self.pieces(source)))
+        return Points(read_pieces(source))
 
     def preview(self, source: Source[NoFields], /) -> Preview:
         """Show the last points."""
         from molexp._assets.previews import preview_of_end
 
         return preview_of_end(source.open())
-
-    @staticmethod
-    def pieces(source: Source[NoFields]) -> Iterator[list[dict[str, Any]]]:
-        """Yield the points, many at a time. That a line is none, a warning says."""
-        wrong = 0
-        for data in whole_lines(source.open()):
-            points, _, bad = decode_lines(data, source.name)
-            wrong += bad
-            yield list(map(restore, points)) if b"$" in data else points
-        if wrong:
-            warnings.warn(f"{wrong} lines of {source.name!r} are no points, and are left out.", stacklevel=3)
 
 
 class ErrorTraceKind(AssetKind[str, ErrorTraceFields]):

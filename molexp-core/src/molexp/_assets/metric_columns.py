@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, repeat
 from typing import Any, ClassVar, TypeAlias, overload
 
+from molexp._record.metric_summaries import OWN
+from molexp._record.metrics import NEVER, Limits, lower
 from molexp._values.numbers import EXACT
 from molexp._values.tables import Column
 
@@ -35,6 +37,11 @@ class Piece:
     def __getitem__(self, place: int) -> Point:
         return {name: column[place] for name, column in self.columns.items()}
 
+    def spans(self) -> Iterator[tuple[Iterable[str], float, float]]:
+        """Yield the names of metrics that the same points have, and the first and the last of their steps."""
+        steps = _steps(self.columns.get("step", [0] * self.size))
+        yield self.columns.keys() - OWN, min(steps), max(steps)
+
 
 class MixedPiece:
     """Points that follow each other, of which some have other names than others."""
@@ -60,6 +67,10 @@ class MixedPiece:
     def __getitem__(self, place: int) -> Point:
         return self._parts[self._which[place]][self._place[place]]
 
+    def spans(self) -> Iterator[tuple[Iterable[str], float, float]]:
+        """Yield the names of metrics that the same points have, and the first and the last of their steps."""
+        return chain.from_iterable(part.spans() for part in self._parts)
+
     @property
     def columns(self) -> dict[str, Column]:
         """The values of each name; NaN stands for what a point does not have."""
@@ -75,6 +86,44 @@ def pieces_of(some: Iterable[list[Point]]) -> Iterator[Piece | MixedPiece]:
         if points:
             alike = len(points[0]) == len(set().union(*points)) and len(set(map(len, points))) == 1
             yield Piece(points) if alike else MixedPiece(points)
+
+
+def joined_pieces(attempts: Sequence[Iterable[Piece | MixedPiece]]) -> Iterator[Iterator[Piece | MixedPiece]]:
+    """Yield the points of each attempt without those that a later one has replaced, the newest attempt's first.
+
+    Args:
+        attempts: the points of each attempt, oldest first, many at a time.
+
+    Returns:
+        An iterator that you use up before you ask for the next.
+    """
+    limits: Limits = {}
+    for pieces in reversed(attempts):
+        own: Limits = {}
+        yield _kept(pieces, limits, own)
+        lower(limits, own)
+
+
+def _kept(pieces: Iterable[Piece | MixedPiece], limits: Limits, own: Limits) -> Iterator[Piece | MixedPiece]:
+    """Yield what is left of one attempt's points; lower in `own` the first step of each name."""
+    lowest = min(limits.values(), default=NEVER)
+    for piece in pieces:
+        is_whole = True
+        for names, first, last in piece.spans():
+            lower(own, dict.fromkeys(names, first))
+            is_whole = is_whole and last < lowest
+        if is_whole:
+            yield piece
+        else:
+            yield from pieces_of([[*_below(piece, limits)]])
+
+
+def _below(points: Iterable[Point], limits: Limits) -> Iterator[Point]:
+    for point in points:
+        step = found if type(found := point.get("step")) is int else 0
+        left = {name: value for name, value in point.items() if name in OWN or step < limits.get(name, NEVER)}
+        if len(left) == len(point) or any(name not in OWN for name in left):
+            yield left
 
 
 class Points(Sequence[Point]):
@@ -128,6 +177,13 @@ def _packed(values: list[Any]) -> Column:
     return values
 
 
+def _steps(column: Column) -> Column:
+    """Return steps; 0 stands for what is none."""
+    if isinstance(column, array) and column.typecode == "q":
+        return column
+    return _packed([step if type(step) is int else 0 for step in column])
+
+
 def columns_of(pieces: Iterable[Piece | MixedPiece]) -> dict[str, Column]:
     """Return the values of points by their names: integers of ``step``, floats, or a list of what is no number."""
     columns: dict[str, Column] = {"step": array("q"), "time": array("d")}
@@ -162,8 +218,10 @@ def series_of(pieces: Iterable[Piece | MixedPiece]) -> Iterator[tuple[str, Colum
     for piece in pieces:
         columns = dict(piece.columns)
         nothing = [_GAP] * piece.size
-        steps = _packed([step if type(step) is int else 0 for step in columns.pop("step", nothing)])
-        times = _packed([time if type(time) is float else _GAP for time in columns.pop("time", nothing)])
+        steps = _steps(columns.pop("step", nothing))
+        times = columns.pop("time", nothing)
+        if not isinstance(times, array) or times.typecode != "d":
+            times = _packed([time if type(time) is float else _GAP for time in times])
         for name, column in columns.items():
             if isinstance(piece, Piece):
                 yield name, steps, times, column

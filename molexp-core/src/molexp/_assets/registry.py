@@ -27,6 +27,7 @@ from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoad
 
 if TYPE_CHECKING:
     from molexp._assets.local_copies import Copies
+    from molexp._assets.metric_files import GrowingFiles
     from molexp.contracts._assets import Sink
     from molexp.plugins import PluginManager
 
@@ -101,9 +102,19 @@ class Library:
         self._infos: dict[str, KindInfo] = {}
         self._told: set[tuple[str, str]] = set()
         self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
+        self._growing_files: GrowingFiles | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _library, (self.store,)
+
+    @property
+    def growing_files(self) -> GrowingFiles:
+        """The files of metrics that grow, as far as they were read."""
+        if self._growing_files is None:
+            from molexp._assets.metric_files import GrowingFiles
+
+            self._growing_files = GrowingFiles()
+        return self._growing_files
 
     # ---------------------------------------------------------------------------------------------------------- kinds
 

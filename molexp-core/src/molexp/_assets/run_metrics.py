@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from msgspec import Struct, field
 
 from molexp._assets.assets import MetricsAsset
-from molexp._assets.metric_columns import joined, pieces_of, series_of
+from molexp._assets.metric_columns import joined, joined_pieces, series_of
 from molexp._html import shown_by
-from molexp._record.metrics import METRICS, joined_points, since_fresh, task_of
+from molexp._record.metrics import METRICS, since_fresh, task_of
 from molexp._values.ids import nearest
 from molexp._values.tables import Column, Table
 from molexp.errors import NotFoundError
@@ -109,10 +109,8 @@ class RunMetrics(Table, Mapping[str, Mapping[str, Any]]):
         """
         series: dict[tuple[str, str], _Series] = {}
         for task, attempts in self._files().items():
-            points = joined_points(
-                [chain.from_iterable(file._points() for file in files) for files in attempts.values()]
-            )
-            kept = [[*series_of(pieces_of(some))] for some in points]
+            pieces = [chain.from_iterable(file._own_pieces() for file in files) for files in attempts.values()]
+            kept = [[*series_of(some)] for some in joined_pieces(pieces)]
             for number, found in zip(attempts, reversed(kept), strict=True):
                 for name, *columns in found:
                     series.setdefault((name, task), _Series()).add(number, *columns)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.folding import AttemptFacts
-from molexp._record.metric_summaries import MOST, OWN, Series, Summary, from_document, merge, steps_of, to_document
+from molexp._record.metric_summaries import MOST, Series, Summary, from_document, merge, steps_of, to_document
 from molexp._storage import layout
 from molexp._values.documents import decode_lines, decode_object
 from molexp._values.numbers import count
@@ -29,51 +29,11 @@ _GROWING = 8 << 20  # of one that is still being written, which is read each tim
 _PIECE = 1 << 20
 METRICS = "metrics"
 """The kind of files of metrics."""
-_NEVER = float("inf")
+NEVER = float("inf")
+"""A step that nobody comes to."""
 
 Limits = dict[str, float]
 """By the name of a metric, the step from which on a later attempt has taken over."""
-
-
-def joined_points(attempts: Sequence[Iterable[list[dict[str, Any]]]]) -> Iterator[Iterator[list[dict[str, Any]]]]:
-    """Yield the points of each attempt without those that a later one has replaced, the newest attempt's first.
-
-    Args:
-        attempts: the points of each attempt, oldest first, many at a time.
-
-    Returns:
-        An iterator that you use up before you ask for the next.
-    """
-    limits: Limits = {}
-    for pieces in reversed(attempts):
-        own: Limits = {}
-        yield _kept_points(pieces, limits, own)
-        _lower(limits, own)
-
-
-def _kept_points(pieces: Iterable[list[dict[str, Any]]], limits: Limits, own: Limits) -> Iterator[list[dict[str, Any]]]:
-    """Yield what is left of one attempt's points; lower in `own` the first step of each name."""
-    lowest = min(limits.values(), default=_NEVER)
-    for points in pieces:
-        steps = [*map(_step_of, points)]
-        first = min(steps, default=_NEVER)
-        for name in {name for point in points for name in point if first < own.get(name, _NEVER)}.difference(OWN):
-            found = min(step for step, point in zip(steps, points, strict=True) if name in point)
-            own[name] = min(found, own.get(name, _NEVER))
-        yield points if max(steps, default=0) < lowest else [*_below_limits(points, limits)]
-
-
-def _below_limits(points: Iterable[dict[str, Any]], limits: Limits) -> Iterator[dict[str, Any]]:
-    for point in points:
-        step = _step_of(point)
-        left = {name: value for name, value in point.items() if name in OWN or step < limits.get(name, _NEVER)}
-        if len(left) == len(point) or any(name not in OWN for name in left):
-            yield left
-
-
-def _step_of(point: Mapping[str, Any]) -> float:
-    step = point.get("step")
-    return step if type(step) is int else 0
 
 
 def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
@@ -144,12 +104,12 @@ def _kept(
             yield _below(store, record, names, limits.get(task, {})), left_out
             own.append((task, names))
         for task, names in own:
-            _lower(limits.setdefault(task, {}), {name: steps_of(one)[0] for name, one in names.items()})
+            lower(limits.setdefault(task, {}), {name: steps_of(one)[0] for name, one in names.items()})
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
     """Return the statistics of the points that no later attempt has replaced; read again where some of a name's were."""
-    whole = {name: one for name, one in names.items() if steps_of(one)[1] < limits.get(name, _NEVER)}
+    whole = {name: one for name, one in names.items() if steps_of(one)[1] < limits.get(name, NEVER)}
     partly = {
         name: limits[name] for name, one in names.items() if name not in whole and steps_of(one)[0] < limits[name]
     }
@@ -223,7 +183,7 @@ def _until(points: Iterable[Mapping[str, Any]], limits: Limits) -> Iterator[dict
     for point in points:
         step = point.get("step")
         if type(step) is int:
-            yield {"step": step, **{name: value for name, value in point.items() if step < limits.get(name, -_NEVER)}}
+            yield {"step": step, **{name: value for name, value in point.items() if step < limits.get(name, -NEVER)}}
 
 
 def task_of(record: Mapping[str, Any]) -> str:
@@ -232,5 +192,6 @@ def task_of(record: Mapping[str, Any]) -> str:
     return str(producer.get("task") or "") if isinstance(producer, dict) else ""
 
 
-def _lower(limits: Limits, others: Mapping[str, float]) -> None:
-    limits.update((name, step) for name, step in others.items() if step < limits.get(name, _NEVER))
+def lower(limits: Limits, others: Mapping[str, float]) -> None:
+    """Let steps of some metrics, where they are lower, take the place of those in `limits`."""
+    limits.update((name, step) for name, step in others.items() if step < limits.get(name, NEVER))

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import math
 import threading
-from array import array
+from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import molexp as me
 from molexp_web._api.declaring import Asked
+from molexp_web._api.thinning import Thinned, thinned
 
 MOST_RUNS = 100
 _KEPT = 3_000_000  # points of ended runs that are kept
 
 
 class Curve(NamedTuple):
-    """The points of one metric of one task."""
+    """The points of one metric of one task.
+
+    Attributes:
+        steps: their steps.
+        values: their values.
+        times: the times at which they were logged.
+        thinned: thins them, if all values are finite numbers.
+    """
 
     steps: Sequence[int]
     values: Sequence[Any]
     times: Sequence[float]
+    thinned: Thinned | None = None
 
 
 Curves = Mapping[tuple[str, str], Curve]
@@ -64,9 +72,11 @@ def _read(run: me.Run) -> Curves:
     steps, values, times = columns["step"], columns["value"], columns["time"]
     found: dict[tuple[str, str], Curve] = {}
     start = 0
-    for (name, task), points in groupby(zip(names, tasks, strict=True)):  # those of one name and task follow each other
-        stop = start + sum(1 for _ in points)
-        found[str(name), str(task)] = Curve(steps[start:stop], values[start:stop], times[start:stop])
+    while start < len(names):  # points of one name and task follow each other
+        key = names[start], tasks[start]
+        stop = bisect(range(len(names)), 0, lo=start, key=lambda at: (names[at], tasks[at]) != key)
+        some = values[start:stop]
+        found[key] = Curve(steps[start:stop], some, times[start:stop], thinned(some))
         start = stop
     return found
 
@@ -95,7 +105,8 @@ def _thinned(curve: Curve, points: int, since: float | None) -> dict[str, Any]:
         curve = Curve(
             [curve.steps[at] for at in kept], [curve.values[at] for at in kept], [curve.times[at] for at in kept]
         )
-    chosen = _chosen(curve.values, points)
+    thin = curve.thinned
+    chosen = thin.places(points) if thin is not None else _chosen(curve.values, points)
     values = curve.values
     return {
         "count": len(values),
@@ -110,8 +121,8 @@ def _chosen(values: Sequence[Any], points: int) -> Sequence[int]:
     """Return the places of the points to show: the first and last, the least and greatest of each stretch, and of each a gap."""
     if len(values) <= points:
         return range(len(values))
-    if isinstance(values, array) and (values.typecode != "d" or math.isfinite(sum(values))):
-        return [int(at) for at in me.downsample(range(len(values)), values, points)[0]]
+    if (thin := thinned(values)) is not None:
+        return thin.places(points)
     finite = [at for at, one in enumerate(values) if _is_finite(one)]
     most = points - points // 4
     kept = {0, len(values) - 1, *map(int, me.downsample(finite, [values[at] for at in finite], max(most - 2, 4))[0])}

@@ -1,0 +1,77 @@
+"""Pages are the same though curves are thinned in advance, and templates compiled once: both make them quick."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import molexp as me
+from molexp_web._api.thinning import BLOCK, thinned
+from molexp_web._pages import rendering
+
+
+@given(st.lists(st.integers(-3, 3), max_size=10 * BLOCK), st.integers(4, 90), st.sampled_from("dq"))
+def test_a_curve_that_is_thinned_again_and_again_has_the_points_of_downsample(values, points, code):
+    column = array(code, values)
+    thin = thinned(column)
+    assert thin is not None
+    for most in (points, 2 * points):
+        assert thin.places(most) == me.downsample(range(len(column)), column, most)[0]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+def test_a_curve_with_gaps_is_not_thinned_in_advance(odd):
+    assert thinned(array("d", [1.0, odd])) is None
+    assert thinned([1, "text"]) is None
+
+
+@pytest.fixture
+def opened(client, tmp_path, monkeypatch):
+    """Return a page, as a process gets it that has no templates in memory and keeps temporary files in a folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    asking = client()
+
+    def opened():
+        rendering.environment.cache_clear()
+        return asking.get("/w/lab/assets/nowhere").text
+
+    (tmp_path / "tmp").mkdir()
+    yield opened
+    rendering.environment.cache_clear()
+
+
+def test_templates_are_compiled_once_and_kept_for_this_user_alone(opened, tmp_path, monkeypatch):
+    page = opened()
+    (folder,) = (tmp_path / "tmp").iterdir()
+    assert os.name != "posix" or folder.stat().st_mode & 0o777 == 0o700
+    assert "nowhere" in page
+
+    def compile_again(*_, **__):
+        raise AssertionError("it was compiled before")
+
+    monkeypatch.setattr("jinja2.Environment.compile", compile_again)
+    assert opened() == page
+
+
+def test_templates_that_are_damaged_or_cannot_be_kept_are_compiled_again(opened, tmp_path):
+    page = opened()
+    (folder,) = (tmp_path / "tmp").iterdir()
+    kept = [*folder.iterdir()]
+    assert kept
+    for place, file in enumerate(kept):
+        data = file.read_bytes()
+        file.write_bytes(data[: len(data) * place // len(kept)] if place % 2 else data[:20] + b"junk")
+    assert opened() == page
+
+    for file in kept:
+        file.unlink()
+    folder.rmdir()
+    folder.write_text("somebody else's")
+    assert opened() == page
+    (tmp_path / "tmp").rename(tmp_path / "gone")
+    assert opened() == page
