@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import zipfile
 from contextlib import suppress
 
@@ -13,6 +14,8 @@ import pytest
 import molexp as me
 from molexp.submissions import Wishes, prepare, submissions
 from molexp_fs import LocalStore
+from tests import warm
+from tests.cli.helpers import environment
 from tests.submissions.conftest import Place
 
 
@@ -182,13 +185,28 @@ def test_the_job_of_a_cancelled_run_is_taken_from_its_queue_if_that_can_be_asked
     told = place.molexp("-w", "lab", "cancel", paths[4])
     assert "these jobs are with 'elsewhere'" in told.err
     document.write_text(document.read_text().replace('"engine":"elsewhere"', f'"engine":"{one.engine}"'))
+    posted = [sys.executable, "-c", POST, "lab", paths[4]]  # now that it can be asked, by the page
+    assert warm.run(posted, env=environment(place.env), capture_output=True, text=True).stdout == "200\n"
     gate = os.open("gate", os.O_WRONLY)
     os.unlink("gate")
     os.close(gate)
     place.settled()
     assert place.began() == ["1"]
-    assert place.end()["states"] == {"done": 3, "cancelled": 1}
-    assert [said["word"] for said in place.end()["jobs"].values()] == ["CANCELLED"]
+    assert place.end()["states"] == {"done": 2, "cancelled": 2}
+    assert [said["word"] for said in place.end()["jobs"].values()] == ["CANCELLED", "CANCELLED"]
+
+
+POST = """
+import sys
+import molexp as me
+from molexp_web import application
+from starlette.testclient import TestClient
+
+app = application({"lab": me.Workspace(sys.argv[1])}, token="a" * 20, changes=True)
+client = TestClient(app, base_url="http://127.0.0.1", headers={"Authorization": "Bearer " + "a" * 20})
+body = {"action": "cancel", "runs": [sys.argv[2]]}
+print(client.post("/api/v1/workspaces/lab/changes", json=body).status_code)
+"""
 
 
 def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_again(place: Place):

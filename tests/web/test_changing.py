@@ -52,11 +52,11 @@ def test_a_run_is_deleted_after_a_question_and_brought_back_by_a_button(lab, vis
     visitor.open(RUN)
     page = visitor.press("Delete…")
     assert f"Delete {ONE}?" in page.text
-    assert f"molexp runs restore {ONE}" in page.text
+    assert f"<code>molexp runs restore {ONE}</code>" in page.html
     assert f'href="{RUN}"' in page.html, "nobody has to"
     assert lab.run(ONE).status == "succeeded"
     page = visitor.press(f"Delete {ONE}")
-    assert page.told.startswith(f"Deleted {ONE}. `molexp runs restore {ONE}` brings back")
+    assert page.told.startswith(f"Deleted {ONE}. molexp runs restore {ONE} brings back")
     assert page.address.startswith("/w/lab/runs?")
     assert (lab.catalog.runs("id == 'cu-0'"), f'href="{RUN}"' in page.html) == ([], False)
     assert visitor.press("Restore").told == f"Restored {ONE}."
@@ -93,7 +93,7 @@ def test_chosen_runs_of_the_table(lab, visitor):
     page = visitor.press("Delete…", chosen)
     assert all(f"<li>{path}</li>" in page.html for path in chosen["run"])
     assert visitor.press("Delete 2 runs").told.startswith(
-        f"Deleted 2 runs. `molexp runs restore {ONE} {TWO}` brings back"
+        f"Deleted 2 runs. molexp runs restore {ONE} {TWO} brings back"
     )
     visitor.press("Restore")
     assert len(lab.catalog.runs(experiment="cu")) == 6

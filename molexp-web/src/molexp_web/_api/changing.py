@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,12 @@ def make(workspace: me.Workspace, wanted: Mapping[str, Any]) -> list[dict[str, A
     change, paths = change_of(wanted), _texts(wanted, "runs")
     if not 1 <= len(paths) <= MOST:
         raise ValueError(f"Name 1 to {MOST} runs in `runs`, not {len(paths)}.")
-    done = me.change_runs(workspace, paths, change)
+    done = [*me.change_runs(workspace, paths, change)]
+    if wanted.get("action") == "cancel":
+        from molexp.submissions import withdraw
+
+        with suppress(me.MolexpError, OSError):  # a job that stays in its queue leaves the run alone
+            withdraw(workspace, [one.path for one in done if one.error is None])
     return [{"path": one.path, "error": facts(one.error) if one.error is not None else None} for one in done]
 
 
