@@ -59,6 +59,9 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
     assert place.rows() == {1: "succeeded", 2: "succeeded", 3: "failed", 4: "succeeded"}
     assert place.documents() == ["end.json", "job.json", "json"]
     assert {number: said["word"] for number, said in place.end()["jobs"].items()} == {"2": "FAILED"}
+    output = place.folder / "lab/.molexp/output" / listed[0]["id"]
+    assert f"its jobs printed into {output}" in place.molexp("-w", "lab", "queue", "--all").err
+    assert any("ValueError: it fails" in path.read_text() for path in output.iterdir())
     assert place.end()["never_started"] == {}
     claim = me.Workspace("lab").catalog.runs(status="failed")[0].document["execution_history"][0]["submission"]
     assert (claim["id"], claim["job"]) == (listed[0]["id"], 2)
@@ -220,7 +223,8 @@ def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_agai
     assert place.rows() == {1: "interrupted", 2: "pending"}
     assert set(place.end()["never_started"].values()) == {"NEVER STARTED (CANCELLED)"}
     again = place.molexp("resubmit", "sweep.py", "-p", "cluster", "--dry-run")
-    assert "would submit 2 runs in 2 jobs" in again.err, "one began, one did not, and two were never submitted"
+    assert "would submit 2 runs in 2 jobs" in again.err, "one began, one did not"
+    assert again.err.count("was never submitted or attempted") == 2
     (path,) = [row.path for row in me.Workspace("lab").catalog.runs() if row.parameters == {"x": 2}]
     with suppress(ValueError), me.Workspace("lab").run(path).start():
         raise ValueError("it fails")

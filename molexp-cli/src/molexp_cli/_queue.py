@@ -345,6 +345,8 @@ def show_submissions(rows: Sequence[SubmissionRow], *, as_json: bool, brief: boo
     for row in rows:
         if row.why and not brief:
             say(f"{row.id}: {row.why}")
+        if "failed" in row.states and row.output:
+            say(f"{row.id}: its jobs printed into {row.output}")
 
 
 def _states(row: SubmissionRow) -> str:

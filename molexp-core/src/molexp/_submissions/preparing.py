@@ -205,6 +205,7 @@ def _choose(drive: Drive, wishes: Wishes) -> tuple[list[PlannedRun], dict[str, s
             if run.action == SKIP or (rest is not None and rest.get(run.path) != run.cancels):
                 continue
             if wishes.again and not (run.attempts or run.cancels or run.path in before):
+                left[run.path] = "was never submitted or attempted: `molexp submit` takes it"
                 continue
             begun = experiment
             if (one := queued.get(run.path)) is not None and one.is_of(run.attempts, run.cancels):
@@ -292,7 +293,7 @@ def batches_of(
                 folder=folder_here(),
                 resources=prepared.resources,
                 at_once=prepared.at_once,
-                output=output_of(workspace, submission),
+                output=output_of(workspace._session.store, submission),
                 title=prepared.runs[0].experiment.path,
                 avoid=wishes.avoid,
             )
@@ -316,7 +317,7 @@ def watching(workspace: Workspace, submission: str, after: Sequence[str], again:
         folder=folder_here(),
         resources=_WATCHING,
         after=tuple(after),
-        output=output_of(workspace, submission),
+        output=output_of(workspace._session.store, submission),
         title=f"after {submission}",
     )
 
@@ -337,9 +338,8 @@ def folder_here() -> str:
     return os.getcwd()
 
 
-def output_of(workspace: Workspace, submission: str) -> str:
-    """Return the folder for what jobs print: beside the workspace's derived files, where those are files; else "" ."""
-    store = workspace._session.store
+def output_of(store: Store, submission: str) -> str:
+    """Return the folder for what jobs print: beside the workspace's derived files, where those are files; else ""."""
     if "local_path" not in store.capabilities:
         return ""
     return str(store.locate(f"{layout.JOB_OUTPUT}/{submission}"))

@@ -26,7 +26,7 @@ from molexp._record.submissions import (
     token_of,
 )
 from molexp._storage import layout
-from molexp._submissions.preparing import workspace_of
+from molexp._submissions.preparing import output_of, workspace_of
 from molexp._submissions.queues import Queues
 from molexp._values.documents import encode_line
 from molexp._values.numbers import is_count
@@ -38,6 +38,7 @@ from molexp.errors import MolexpError, NotFoundError, StoreError
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
     from molexp._workflow.driving import Drive
+    from molexp.contracts import Store
 
 _UNANSWERED = 600.0  # seconds for which whoever submits on another machine may take to note the engine's answer
 _NEVER = "NEVER STARTED"
@@ -70,6 +71,7 @@ class SubmissionRow(Struct, frozen=True):
             ``gone``, of which it says nothing; empty if it was never asked.
         asked_at: the time at which that was; "" for never.
         why: the reason that it could not be asked now, or what is to be said of its end.
+        output: the folder of what its jobs printed; "" if that is dropped.
 
     Example:
         >>> from molexp.submissions import submissions
@@ -89,6 +91,7 @@ class SubmissionRow(Struct, frozen=True):
     states: Mapping[str, int] = field(default_factory=dict)
     asked_at: str = ""
     why: str = ""
+    output: str = ""
 
 
 def submissions(workspace: Workspace, *, ended: bool = False) -> list[SubmissionRow]:
@@ -100,16 +103,16 @@ def submissions(workspace: Workspace, *, ended: bool = False) -> list[Submission
     """
     store = workspace._session.store
     if not ended:
-        return [_row(one, last_asked(store, one.id)) for one in open_submissions(store)]
+        return [_row(store, one, last_asked(store, one.id)) for one in open_submissions(store)]
     found = []
     for submission in listed(store):
         with suppress(MolexpError):
             one = read_submission(store, submission, ended=True)
-            found.append(_row(one, last_asked(store, submission)))
+            found.append(_row(store, one, last_asked(store, submission)))
     return found
 
 
-def _row(one: SubmissionFacts, asked: Mapping[str, Any], why: str = "") -> SubmissionRow:
+def _row(store: Store, one: SubmissionFacts, asked: Mapping[str, Any], why: str = "") -> SubmissionRow:
     document = one.document
     return SubmissionRow(
         id=one.id,
@@ -124,6 +127,7 @@ def _row(one: SubmissionFacts, asked: Mapping[str, Any], why: str = "") -> Submi
         states=_counts((one.end or {}).get("states") or asked.get("states")),
         asked_at=str((one.end or {}).get("at") or asked.get("at") or ""),
         why=why or str((one.end or {}).get("reason") or ""),
+        output=output_of(store, one.id),
     )
 
 
@@ -163,7 +167,7 @@ class _Reconciliation:
             if one.id not in why and not asked[one.id] and (whose := self._whose(one)):
                 why[one.id] = f"its jobs are those of {whose}, and are not shown to others, or are over"
             if one.id in why:
-                rows.append(_row(one, last_asked(self._store, one.id), why[one.id]))
+                rows.append(_row(self._store, one, last_asked(self._store, one.id), why[one.id]))
             else:
                 rows.append(self._bring_up_to_date(one, asked[one.id], going_on))
         return rows
@@ -249,7 +253,7 @@ class _Reconciliation:
             asked = {"at": utc_now(), "states": states}
             with suppress(StoreError):  # for display only
                 self._store.write(layout.asked_key(one.id), encode_line(asked))
-            return _row(one, asked)
+            return _row(self._store, one, asked)
         return self._end(one, jobs, states)
 
     def _note_found(self, one: SubmissionFacts, jobs: Mapping[int, Job]) -> SubmissionFacts:
@@ -285,7 +289,7 @@ class _Reconciliation:
         )
         with suppress(StoreError):
             self._store.delete(layout.asked_key(one.id))
-        return _row(read_submission(self._store, one.id, ended=True), {})
+        return _row(self._store, read_submission(self._store, one.id, ended=True), {})
 
     def _never_started(self, one: SubmissionFacts) -> dict[str, int]:
         """Return the runs that no job of it has attempted, with the numbers of their jobs."""

@@ -108,7 +108,7 @@ class ProfileError(MolexpError, ValueError):
         place = f"{file}{f', line {line}' if line else ''}: " if file else ""
         what = reason if file else reason[:1].upper() + reason[1:]
         self.hint = f"{nearest_names(self.nearest)} {hint}".strip()
-        super().__init__(f"{place}{what}. {self.hint}".rstrip())
+        super().__init__(f"{place}{what}{'' if what.endswith('?') else '.'} {self.hint}".rstrip())
 
 
 class StorageSettingsError(MolexpError, ValueError):
