@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import IO, Any
 from molexp._provenance.patches import described, tracked, untracked
 from molexp._provenance.secrets import remote_without_secrets
 from molexp._provenance.source_tree import repository_of
+from molexp._values.scratch import scratch_file
 
 _OUTPUT_LIMIT = 16 << 20
 _SECONDS = 20.0
@@ -35,6 +35,7 @@ _OFF = (
 _KEPT = ("GIT_CEILING_DIRECTORIES", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_EXEC_PATH")
 _KEPT_PREFIX = "GIT_CONFIG_"  # COUNT, KEY_<n>, VALUE_<n>: the caller's own configuration
 _SUBMODULES = 50  # that are looked at
+_REMOTE = "remote.origin.url"
 _NO_COMMIT = "the repository has no commit yet"
 
 
@@ -49,10 +50,12 @@ def describe_git(folder: str) -> dict[str, Any] | None:
     files, and of submodules. Where git refuses to answer, there is ``problem`` instead. Content filters are off: a file of
     git-lfs counts as changed if its time has changed.
     """
+    if not repository_of(folder):
+        return None
     try:
         document, parts = _describe(folder, "", time.monotonic() + _SECONDS)
     except _GitError as error:
-        return {"problem": str(error)} if repository_of(folder) else None
+        return {"problem": str(error)}
     return document | described(parts)
 
 
@@ -61,7 +64,7 @@ def _describe(folder: str, prefix: str, deadline: float) -> tuple[dict[str, Any]
     top = _git(folder, (), "rev-parse", "--show-toplevel").rstrip("\n")
     if os.path.realpath(top) != os.path.realpath(repository_of(os.path.realpath(folder))):
         raise _GitError(f"the repository says that its working tree is {top}, which does not have it")
-    off = _filters_off(top)
+    off, remote = _filters_off_and_remote(top)
     status = _git(top, off, "status", "--porcelain=v2", "--branch", "--ignore-submodules=dirty")
     heads = dict(line[2:].partition(" ")[::2] for line in status.splitlines() if line.startswith("# "))
     changes = [line for line in status.splitlines() if not line.startswith("# ")]
@@ -69,7 +72,7 @@ def _describe(folder: str, prefix: str, deadline: float) -> tuple[dict[str, Any]
     document: dict[str, Any] = {
         "commit": None if commit == "(initial)" else commit,
         "branch": heads.get("branch.head"),
-        "remote": remote_without_secrets(_config(top, "--get", "remote.origin.url").strip()) or None,
+        "remote": remote_without_secrets(remote) or None,
         "dirty": bool(changes),
     }
     if commit == "(initial)":
@@ -125,13 +128,16 @@ def _check_submodule(top: str, path: str) -> None:
         raise _GitError("it lies, or keeps its history, outside of the repository")
 
 
-def _filters_off(folder: str) -> list[str]:
-    """Return options that take every content filter out that is configured: git would run them to compare files."""
-    found = _config(folder, "-z", "--name-only", "--get-regexp", r"^filter\.")
-    names = {name.rpartition(".")[0] for name in found.split("\0") if name}
+def _filters_off_and_remote(folder: str) -> tuple[list[str], str]:
+    """Return options that take out every content filter that is configured, which git would run to compare files; and the remote."""
+    found = _config(folder, "-z", "--get-regexp", r"^(filter\..*|remote\.origin\.url)$").split("\0")
+    values = dict(entry.partition("\n")[::2] for entry in found if entry)  # the last one counts
+    remote = values.pop(_REMOTE, "").strip()
+    names = {name.rpartition(".")[0] for name in values}
     if odd := [name for name in names if "=" in name]:
         raise _GitError(f"the filter {odd[0]!r} cannot be switched off")
-    return [f"{name}.{end}" for name in sorted(names) for end in ("clean=", "smudge=", "process=", "required=false")]
+    ends = ("clean=", "smudge=", "process=", "required=false")
+    return [f"{name}.{end}" for name in sorted(names) for end in ends], remote
 
 
 def _config(folder: str, *arguments: str) -> str:
@@ -148,7 +154,7 @@ def _git(folder: str, off: Sequence[str], *arguments: str) -> str:
 def _ask(folder: str, off: Sequence[str], *arguments: str, limit: int = _OUTPUT_LIMIT) -> bytes:
     options = [word for setting in (*_OFF, *off) for word in ("-c", setting)]
     command = [_program(), "--no-pager", *options, "-C", folder, *arguments]
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as complaints:
+    with scratch_file() as output, scratch_file() as complaints:
         try:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=complaints, env=_environment()

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from typing import IO, Any
@@ -19,6 +18,7 @@ from typing import IO, Any
 from msgspec.structs import replace
 
 from molexp._values.groups import kill_group
+from molexp._values.scratch import scratch_file
 from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember, stamp_of
 from molexp.plugins._info import PluginInfo, Trial
 
@@ -51,7 +51,7 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
         "plugin": [plugin.name, plugin.distribution, plugin.value],
         "path": [one for one in sys.path if isinstance(one, str)],
     }
-    with _scratch() as told, _scratch() as out, _scratch() as err:
+    with scratch_file() as told, scratch_file() as out, scratch_file() as err:
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps({**request, "report": told.fileno()})]
         started = time.monotonic()
         try:
@@ -75,11 +75,6 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
         if found is not None and (stopped or -process.returncode not in _FROM_OUTSIDE):
             remember(plugin, found, stamp, limit)
         return found
-
-
-def _scratch() -> IO[bytes]:
-    """Return a file without a name, in memory where the system has such files: the disk may be full, or not be ours."""
-    return open(os.memfd_create("trial"), "w+b") if sys.platform == "linux" else tempfile.TemporaryFile()
 
 
 def _watch(process: subprocess.Popen[bytes], limit: float, told: IO[bytes], printed: tuple[IO[bytes], ...]) -> str:
