@@ -97,3 +97,32 @@ def test_what_two_strangers_contend_for_is_saved_by_neither_and_stays_readable(a
     assert first == "UnknownAsset b'heavy'"
     assert "heavy3 (heavy3 1.0)" in problem
     assert "rival (rival 1.0)" in problem
+
+
+KIND = """
+from molexp.contracts import AssetKind, NoFields
+from molexp.hookspecs import hookimpl
+
+class Kind(AssetKind[object, NoFields]):
+    name = "{name}"
+    def save(self, obj, sink): return NoFields()
+    def load(self, source): return None
+
+@hookimpl{options}
+def {hook}(): return [Kind]
+"""
+
+
+def test_pluggy_is_imported_for_more_than_a_module_of_plain_functions(site):
+    hook = "molexp_register_asset_kinds"
+    site.install("plain", KIND.format(name="plain", options="", hook=hook))
+    site.install("renamed", KIND.format(name="renamed", options=f"(specname={hook!r})", hook="kinds"))
+    done = site.python(f"""
+        import sys
+        from molexp.plugins import PluginManager
+        for name in ("plain", "renamed"):
+            manager = PluginManager(path=[{str(site.folder)!r}], environ={{"MOLEXP_PLUGINS": name}})
+            print(*manager.asset_kinds(), "pluggy" in sys.modules)
+    """)
+
+    assert done.splitlines() == ["plain False", "renamed True"]

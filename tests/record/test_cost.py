@@ -10,6 +10,7 @@ from textwrap import dedent
 
 import pytest
 
+import molexp as me
 from tests.record.helpers import install
 
 EARLY = [
@@ -25,6 +26,10 @@ EARLY = [
     "pandas",
     "logging.handlers",
     "subprocess",
+    "hashlib",
+    "inspect",
+    "pathlib",
+    "typing_extensions",
 ]
 
 
@@ -117,19 +122,52 @@ def test_importing_molexp_is_light(cold):
     assert printed.split() == []
 
 
-def test_tracking_a_run_imports_no_more_than_it_needs(cold):
+def test_tracking_a_run_imports_no_more_than_it_needs(cold, tmp_path):
+    me.Workspace(tmp_path / "lab").Project("p")  # to make a workspace, the folders above are looked at
     printed = cold(
         """
-        import os, sys, molexp as me
+        import os, sys
+        others = {"difflib", "inspect", "pathlib", "pluggy", "random", "shutil", "tempfile", "traceback", "typing_extensions"}
+        others -= sys.modules.keys()
+        import molexp as me
         with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run().start() as ctx:
             ctx.set_result("x", 1)
             ctx.artifact.save("a.json", [1])
             ctx.log("l").append("line")
-        print(*sorted({"asyncio", "attr", "json", "logging", "molexp.workflow", "cattrs", "sqlite3", "typer", "fsspec"} & set(sys.modules)))
+        print(*sorted({*others, *"asyncio attr json logging molexp.workflow cattrs sqlite3 typer fsspec".split()} & set(sys.modules)))
         """
     )
 
     assert printed.split() == []
+
+
+def test_typing_extensions_is_there_for_everybody_but_the_import_of_msgspec(cold):
+    printed = cold(
+        """
+        import sys, threading
+        finders = [*sys.meta_path]
+        beside = threading.Thread(target=__import__, args=["typing_extensions"])
+        beside.start()
+        import molexp
+        beside.join()
+        assert sys.meta_path == finders
+
+        import msgspec
+        from typing_extensions import NotRequired, Required, TypedDict
+
+        class Point(TypedDict, total=False):
+            x: Required[int]
+            y: NotRequired[int]
+
+        print(msgspec.json.decode('{"x": 1}', type=Point))
+        try:
+            msgspec.json.decode('{"y": 1}', type=Point)
+        except msgspec.ValidationError as error:
+            print(error)
+        """
+    )
+
+    assert printed.splitlines() == ["{'x': 1}", "Object missing required field `x`"]
 
 
 COUNTING = """

@@ -65,7 +65,7 @@ def test_a_lease_of_a_long_path_is_a_key(ws):
 
 
 ELSEWHERE = Owner("n1", 5, job="1234", cluster="a", array="7")
-REQUEUED = ELSEWHERE._replace(host="n9", pid=7, restart=1)
+REQUEUED = replace(ELSEWHERE, host="n9", pid=7, restart=1)
 
 
 def test_the_predecessor_of_a_requeued_job_is_dead():
@@ -76,7 +76,7 @@ def test_the_predecessor_of_a_requeued_job_is_dead():
     "values", [{"cluster": "b"}, {"cluster": ""}, {"array": "8"}, {"array": ""}, {"job": "9"}], ids=str
 )
 def test_another_job_of_that_number_is_not(values):
-    assert known_dead(ELSEWHERE, REQUEUED._replace(**values)) == ""
+    assert known_dead(ELSEWHERE, replace(REQUEUED, **values)) == ""
 
 
 @pytest.mark.parametrize(
@@ -111,18 +111,18 @@ def test_a_malformed_owner_is_unknown(claimed):
 def test_a_pid_that_no_kernel_has_is_not_known_to_be_dead():
     me_ = this_owner()
 
-    assert known_dead(me_._replace(pid=10**30), me_) == ""
+    assert known_dead(replace(me_, pid=10**30), me_) == ""
 
 
 # ---------------------------------------------------------------------------------------------------------------- ranks
 
 
 HERE = Owner(host="vm", pid=1, boot="b", namespace="n")
-IN_JOB = HERE._replace(job="4711", cluster="alps")
+IN_JOB = replace(HERE, job="4711", cluster="alps")
 
 
 def rank_of(environ: dict[str, str], me: Owner = HERE) -> Rank | None:
-    return find_rank(me._replace(job="4711", cluster="alps") if "SLURM_JOB_ID" in environ else me, environ)
+    return find_rank(replace(me, job="4711", cluster="alps") if "SLURM_JOB_ID" in environ else me, environ)
 
 
 @pytest.mark.parametrize("launcher", ALL)
@@ -186,7 +186,7 @@ def test_a_launch_is_known_again():
     assert second.recognises(first.launch(0), 1) == ""
     assert second.recognises(None, 0) == ""
     assert second.recognises({}, 0) == ""
-    again = IN_JOB._replace(restart=1)
+    again = replace(IN_JOB, restart=1)
     other_step = find_rank(IN_JOB, {**srun(3), "SLURM_STEP_ID": "1"})
     for other in (find_rank(again, srun(3, 1)), other_step, rank_of(torchrun(3))):
         assert other is not None

@@ -13,14 +13,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from molexp._values import light_msgspec  # noqa: F401 - before anything else imports msgspec
+
+# isort: split
 from molexp import errors
 from molexp._hierarchy.experiment import Experiment, Runs
 from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.definitions import Members
+from molexp._values.late_names import late_names
 from molexp._values.status import Cause, RunStatus
 from molexp._values.tables import Pages, Rows
 from molexp.contracts import AssetKind
@@ -206,18 +210,9 @@ _LATE = {  # names that take time to import, by module
     "molexp.hookspecs": ("hookimpl",),
     "molexp.plugins": ("PluginManager",),
 }
-_HOME = {name: module for module, names in _LATE.items() for name in names}
-
 
 if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
-
-    def __getattr__(name: str) -> Any:
-        if name in _HOME:
-            from importlib import import_module
-
-            found = globals()[name] = getattr(import_module(_HOME[name]), name)  # asked once
-            return found
-        raise AttributeError(f"module 'molexp' has no attribute {name!r}")
+    __getattr__ = late_names(__name__, _LATE)
 
 
 def __dir__() -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from molexp.contracts import AssetKind, Declared, Executor, RunIdScheme, Store
+from molexp.contracts import Declared
 from molexp.hookspecs import hookimpl
+
+if TYPE_CHECKING:  # executors take time to import
+    from molexp.contracts import AssetKind, Executor, RunIdScheme, Store
 
 
 @hookimpl

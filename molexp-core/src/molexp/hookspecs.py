@@ -21,20 +21,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import pluggy
-
 if TYPE_CHECKING:  # executors take time to import
+    import pluggy
+
     from molexp.contracts import AssetKind, Declared, Executor, Queue, RunIdScheme, Store
 
 GROUP = "molexp.plugins"
 """The entry-point group."""
 
-hookspec: pluggy.HookspecMarker = pluggy.HookspecMarker("molexp")
-hookimpl: pluggy.HookimplMarker = pluggy.HookimplMarker("molexp")
-"""Marks a function of a plugin as the implementation of the hook that it is named after: ``@hookimpl``."""
+if TYPE_CHECKING:
+    hookimpl = pluggy.HookimplMarker("molexp")
+else:
+    from molexp._values.hook_marks import hookimpl  # noqa: F401 - plugins have it from here
 
 
-@hookspec
 def molexp_register_storage_backends() -> Iterable[type[Store] | Declared]:
     """Return store classes; called when a workspace is opened.
 
@@ -44,7 +44,6 @@ def molexp_register_storage_backends() -> Iterable[type[Store] | Declared]:
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]] | Declared]:
     """Return asset kinds; called when an asset is first saved, found or listed.
 
@@ -53,7 +52,6 @@ def molexp_register_asset_kinds() -> Iterable[type[AssetKind[Any, Any]] | Declar
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme] | Declared]:
     """Return run-id schemes; called when a run's id is first derived.
 
@@ -62,19 +60,16 @@ def molexp_register_run_id_schemes() -> Iterable[type[RunIdScheme] | Declared]:
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_executors() -> Iterable[type[Executor] | Declared]:
     """Return executors; called when one is first chosen by its name."""
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_queues() -> Iterable[type[Queue] | Declared]:
     """Return queues; called when one is first chosen by its name, to submit batches of jobs to it or to ask for them."""
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_commands() -> Iterable[Declared]:
     """Return commands for ``molexp``; called when a command is given that ``molexp`` does not have itself.
 
@@ -83,7 +78,6 @@ def molexp_register_commands() -> Iterable[Declared]:
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_columns() -> Iterable[Declared]:
     """Return columns for tables of ``molexp``; called when ``--column NAME`` asks for one.
 
@@ -93,7 +87,6 @@ def molexp_register_columns() -> Iterable[Declared]:
     raise NotImplementedError
 
 
-@hookspec
 def molexp_register_renderers() -> Iterable[Declared]:
     """Return renderers of asset kinds; called by ``molexp assets show``.
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from molexp.contracts import Capability
 from molexp.errors import StoreError, UnsupportedOperationError
 from molexp_fs import _files as files
 from molexp_fs._errors import NO_LINK
 from molexp_fs._folder import Folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def link(folder: Folder, path: Path, key: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 import stat
-from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(?=:)")
+_UNQUOTED = re.compile(r"[A-Za-z0-9_.~:@/-]*")
 _HOSTS = ("", "localhost")
 
 
@@ -49,7 +49,11 @@ def file_in_the_way(folder: str) -> str | None:
 def url_of(folder: str) -> str:
     """Return the canonical ``file:///...`` URL of an absolute folder."""
     path = folder.replace(os.sep, "/")
-    return "file://" + ("" if path.startswith("/") else "/") + quote_from_bytes(os.fsencode(path), safe="/:@~")
+    if not _UNQUOTED.fullmatch(path):
+        from urllib.parse import quote_from_bytes
+
+        path = quote_from_bytes(os.fsencode(path), safe="/:@~")
+    return "file://" + ("" if path.startswith("/") else "/") + path
 
 
 def _path_in(url: str) -> str:
@@ -61,6 +65,8 @@ def _path_in(url: str) -> str:
         if host.lower() not in _HOSTS:
             raise ValueError(f"{url!r} names the host {host!r}; a file URL has three slashes, as in file:///data/lab.")
         rest = slash + rest
+    from urllib.parse import unquote_to_bytes
+
     path = os.fsdecode(unquote_to_bytes(rest))
     if "\0" in path:
         raise ValueError(f"{url!r} has a null character.")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import stat
-from pathlib import Path
 
 from molexp_fs import _files as files
 from molexp_fs._folder import Folder
@@ -31,6 +29,8 @@ class File:
             os.mkdir(self._place)
         except OSError as error:
             folder.retry(error, key, path, lambda: os.mkdir(self._place))
+        from pathlib import Path
+
         self.path = Path(self._place, path.rpartition("/")[2])
         self._folder = folder
         self._naming = naming
@@ -63,7 +63,9 @@ class File:
 
     def drop(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self._place, ignore_errors=True)
+        from shutil import rmtree
+
+        rmtree(self._place, ignore_errors=True)
 
 
 def publish(folder: Folder, naming: Naming, temp: str, key: str, *, exclusive: bool) -> None:

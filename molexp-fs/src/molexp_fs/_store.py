@@ -8,8 +8,7 @@ import stat as modes
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from pathlib import Path
-from typing import IO, Any, ClassVar, Self, get_args
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 from molexp.contracts import Appender, Capability, Durability, Listing, StagedFile, Stat, Store, StreamWriter
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
@@ -22,6 +21,9 @@ from molexp_fs._location import file_in_the_way, folder_of, url_of
 from molexp_fs._naming import Naming, capabilities
 from molexp_fs._streams import FileAppender, FileWriter
 from molexp_fs._syncing import Syncing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class LocalStore(Store):
@@ -92,8 +94,7 @@ class LocalStore(Store):
             ValueError: a URL that means no local folder, or an unknown `durability`.
             StoreError: there is a file, or one is in the way.
         """
-        unknown = sorted(set(options) - {"durability"})
-        if unknown:
+        if unknown := sorted(set(options) - {"durability"}):
             raise TypeError(f"The file store has no option {', '.join(map(repr, unknown))}; it knows 'durability'.")
         durability = options.get("durability", "end")
         if durability not in get_args(Durability):
@@ -245,8 +246,7 @@ class LocalStore(Store):
 
     def stage(self, key: str) -> StagedFile:
         """Return a path beside `key`, where the operating system tells whether a file is being written to."""
-        known = _staging.KNOWS_WRITERS
-        return _staging.File(self._folder, self._naming, key) if known else super().stage(key)
+        return _staging.File(self._folder, self._naming, key) if _staging.KNOWS_WRITERS else super().stage(key)
 
     def get_file(self, key: str, path: Path, *, progress: Callable[[int], Any] | None = None) -> None:
         """Copy `key` to a local file, or make that a clone of it where the file system can."""
@@ -388,6 +388,8 @@ class LocalStore(Store):
             except OSError as error:  # or it is a folder, or not there
                 if isinstance(error, files.SpecialError):
                     raise self._folder.error(error, key, "read") from error
+        from pathlib import Path
+
         return Path(path)
 
     def through(self, key: str, *, outside: bool = True) -> Self:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from molexp._assets.builtin_kinds import FileKind, format_of
-from molexp._assets.choosing import no_kind
 from molexp._recording.usage import uses
 from molexp._values.structuring import check_given, fields_of, record_of
 from molexp.contracts import AssetKind, GrowingAsset, Grows
@@ -17,6 +15,7 @@ from molexp.errors import NoKindError, NotFoundError
 
 if TYPE_CHECKING:
     from contextlib import _GeneratorContextManager
+    from pathlib import Path
 
     from molexp._assets.naming import AttemptAssets, Slot
     from molexp.contracts import Growth, Sink, Source
@@ -82,6 +81,8 @@ class Accessor(Generic[T, F]):
             return None
         accepts: Callable[[Any], bool] | None = getattr(kind, "accepts", None)  # isinstance of a protocol is slow
         if accepts is not None and not accepts(obj):
+            from molexp._assets.choosing import no_kind
+
             raise no_kind(name, obj, assets.library)
         return save_in(assets, assets.reserve(kind, name, self._task), obj, tags, fields)
 
@@ -99,6 +100,7 @@ class Accessor(Generic[T, F]):
         assets, kind = self._assets, self._kind
         if assets is None or kind is None:
             import tempfile
+            from pathlib import Path
 
             with tempfile.TemporaryDirectory(prefix="molexp-") as folder:
                 yield Path(folder, Path(name).name)

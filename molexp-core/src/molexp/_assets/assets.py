@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec import Struct, field
@@ -15,6 +13,9 @@ from molexp.contracts._assets import Asset
 from molexp.errors import AssetError
 
 if TYPE_CHECKING:
+    from array import array
+    from pathlib import Path  # noqa: F401 - `DataAsset` names it in a text
+
     from molexp._assets.metric_columns import MixedPiece, Piece
     from molexp._assets.registry import Library
 
@@ -233,7 +234,7 @@ class ExecutionStateAsset(Asset[dict[str, Any], NoFields], frozen=True):
     """
 
 
-class DataAsset(Asset[Path, DataFields], frozen=True):
+class DataAsset(Asset["Path", DataFields], frozen=True):
     """A file or folder that was imported for others to use.
 
     Example:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._assets.assets import (
     ArtifactAsset,
@@ -25,13 +24,16 @@ from molexp._assets.assets import (
 from molexp._record.folding import Contents
 from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
 from molexp._values.numbers import integer
-from molexp._values.paths import is_remote
+from molexp._values.paths import is_local, is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special
 from molexp.contracts import AssetKind, NoFields, Preview, Sink, Source
 from molexp.contracts._assets import Asset
 from molexp.contracts._copying import copy_stream
 from molexp.errors import AssetError, CorruptRecordError, MolexpError, NoKindError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_TYPES = (
     *("builtins.dict", "builtins.list", "builtins.tuple", "builtins.str"),
@@ -47,7 +49,7 @@ WHAT_FILES_TAKE = (
 
 _AS_JSON = (dict, list, tuple)
 _AS_BYTES = (bytes, bytearray, memoryview)
-_TAKEN = (*_AS_JSON, str, *_AS_BYTES, Path)
+_TAKEN = (*_AS_JSON, str, *_AS_BYTES)
 
 Files = TypeVar("Files", bound=FileFields)
 T = TypeVar("T")
@@ -66,7 +68,7 @@ class FileKind(AssetKind[Any, Files]):
             data, form = obj.encode(), "text"
         elif isinstance(obj, _AS_BYTES):
             data, form = bytes(obj), "binary"
-        elif isinstance(obj, Path) or is_remote(obj):
+        elif is_local(obj) or is_remote(obj):
             return self._copy(obj, sink)
         else:
             raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
@@ -170,7 +172,7 @@ class ArtifactKind(FileKind[ArtifactFields]):
 
     def accepts(self, obj: Any, /) -> bool:
         """Tell whether `save` can write it."""
-        return isinstance(obj, _TAKEN) or is_remote(obj)
+        return isinstance(obj, _TAKEN) or is_local(obj) or is_remote(obj)
 
     def restores(self, obj: Any, /) -> bool:
         """Tell whether it is bytes: a bytearray, say, would come back as such, too."""
@@ -318,7 +320,7 @@ class ExecutionStateKind(AssetKind[dict[str, Any], NoFields]):
         return preview_of_tasks(self.load(source)["tasks"])
 
 
-class DataKind(_Written[Path, DataFields]):
+class DataKind(_Written["Path", DataFields]):
     """Imported files; loads as the local path to them."""
 
     name = "data"

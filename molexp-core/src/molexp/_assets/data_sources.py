@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from molexp._storage.opening import open_store
 from molexp._values.paths import is_remote
+from molexp._values.patterns import late
 from molexp._values.text_files import refuse_special
 from molexp.contracts import Store
 from molexp.errors import NotFoundError
@@ -20,7 +21,7 @@ from molexp.errors import NotFoundError
 if TYPE_CHECKING:
     from molexp.plugins import PluginManager
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(?:.*)", re.DOTALL)
+_URL = late(r"([A-Za-z][A-Za-z0-9+.-]+)://(?:.*)", re.DOTALL)
 _QUOTED = ("file", "http", "https")  # schemes whose URLs spell names with %
 
 

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
-from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
@@ -19,6 +18,8 @@ from molexp.contracts._copying import Digest, copy_stream
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from molexp._storage.spool.outbox import Outbox
 
 SMALL = 1 << 20  # bytes up to which a payload is created in one operation

@@ -7,8 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +25,8 @@ from molexp.contracts._assets import Asset, Producer
 from molexp.errors import KeyNotFoundError, MolexpError, PluginError, PluginLoadError, PluginMissingError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from molexp._assets.local_copies import Copies
     from molexp._assets.metric_files import GrowingFiles
     from molexp.contracts._assets import Sink
@@ -80,7 +81,7 @@ class _NewerSchema(Exception):  # noqa: N818 - it becomes the problem of an `Unk
     """A record has a newer schema than its kind; the text says who wrote it."""
 
 
-class KindInfo(NamedTuple):
+class KindInfo(Struct, frozen=True):
     """Hold what the records of a kind's assets need of it.
 
     Attributes:

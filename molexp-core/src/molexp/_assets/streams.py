@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 import threading
 from collections.abc import Callable
 from hashlib import sha256
-from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
@@ -21,6 +19,9 @@ from molexp.errors import (
     RunError,
     StoreError,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _BATCH = 1 << 16  # bytes that are hashed at a time
 
@@ -124,6 +125,9 @@ class Growing:
                 if "local_path" in store.capabilities:
                     self._shared = store.local_path(self._slot.key)
                 else:
+                    import tempfile
+                    from pathlib import Path
+
                     number, name = tempfile.mkstemp(prefix="molexp-log-")
                     self._shared, self._copied = Path(name), os.fdopen(number, "rb")
                     self._plain = None

@@ -14,7 +14,7 @@ from molexp._hierarchy.scopes import change_all, delete_once, hidden_runs, mark_
 from molexp._hierarchy.session import Session
 from molexp._html import shown_by
 from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids
-from molexp._record.prefetch import look_at
+from molexp._record.looking import look_at
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, require_definition
 from molexp._storage import layout, schemas

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from molexp._html import shown_by
-from molexp._record.edits import labels, write_edit
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import check_schema
 from molexp._values.ids import spelled
 from molexp._values.numbers import count
-from molexp._values.paths import is_remote
+from molexp._values.paths import is_local, is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp.errors import CorruptRecordError, NotFoundError, StoreError
@@ -366,7 +364,7 @@ class Run:
         state = self._editable()
         if not state.attempts or self._session.standing(self.path, state) in (RunStatus.QUEUED, RunStatus.RUNNING):
             number = state.attempts[-1].number if state.attempts else 0
-            write_edit(self._session, self.path, "cancel", attempt=number, reason=reason)
+            self._edit("cancel", attempt=number, reason=reason)
 
     def delete(self) -> None:
         """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.
@@ -379,7 +377,7 @@ class Run:
             from molexp._running.start import busy
 
             raise busy(self.path, state.attempts[-1])
-        write_edit(self._session, self.path, "delete")
+        self._edit("delete")
 
     def restore(self) -> None:
         """Show it again after `delete`, as long as `Workspace.gc` has not freed it. For a run that is there it does nothing.
@@ -394,22 +392,29 @@ class Run:
     def archive(self) -> None:
         """Leave it out of lists from now on: `Catalog.runs` shows it if it is asked for archived runs."""
         if not self._editable().edits.archived:
-            write_edit(self._session, self.path, "archive")
+            self._edit("archive")
 
     def unarchive(self) -> None:
         """Show it in lists again."""
         if self._editable().edits.archived:
-            write_edit(self._session, self.path, "unarchive")
+            self._edit("unarchive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
         """Add and remove tags, add a note."""
+        from molexp._record.edits import labels
+
         added, removed = labels(tags), labels(untag)
         if note is not None and not isinstance(note, str):
             raise TypeError(f"A note is text, not {note!r}.")
         if not (added or removed or note):
             return
         self._editable()
-        write_edit(self._session, self.path, "annotate", tags=added, untag=removed, note=note)
+        self._edit("annotate", tags=added, untag=removed, note=note)
+
+    def _edit(self, op: str, **values: Any) -> None:
+        from molexp._record.edits import write_edit
+
+        write_edit(self._session, self.path, op, **values)
 
     def flush(self) -> None:
         """Bring everything that this process records for it right now into the store."""
@@ -423,12 +428,8 @@ class Run:
         """Return the data of its experiment, project and workspace."""
         from molexp._assets.data_assets import DataAssets
 
-        parts = self.path.split("/")
-        return (
-            DataAssets(self._session, "/".join(parts[:2])),
-            DataAssets(self._session, parts[0]),
-            DataAssets(self._session, ""),
-        )
+        of, parts = partial(DataAssets, self._session), self.path.split("/")
+        return of("/".join(parts[:2])), of(parts[0]), of("")
 
     def _refer(self, value: Any) -> Any:
         """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
@@ -436,7 +437,7 @@ class Run:
 
         if isinstance(value, Asset):
             return {"$asset": value.id}
-        if isinstance(value, Path) or is_remote(value):
+        if is_local(value) or is_remote(value):
             key = key_of(self._session.store, value)
             return {"$key": key} if key is not None else str(value)
         if isinstance(value, Run):

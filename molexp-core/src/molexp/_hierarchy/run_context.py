@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
+
+from msgspec.structs import replace
 
 from molexp._assets.naming import AttemptAssets
 from molexp._record.causes import Ending
@@ -217,13 +218,15 @@ class RunContext(Context):
         if self._capture is not None:
             self._capture.stop()
         if error is not None and ending.status is RunStatus.FAILED:
-            ending = ending._replace(error=describe_error(error, self._assets, None))
+            ending = replace(ending, error=describe_error(error, self._assets, None))
         scratch = self._attempt.contents.workdirs if ending.status is RunStatus.SUCCEEDED else []
         if scratch:
             self._attempt.contents.workdir = None
         self._attempt.end(ending)
         for folder in scratch:
-            shutil.rmtree(folder, ignore_errors=True)
+            from shutil import rmtree
+
+            rmtree(folder, ignore_errors=True)
 
 
 def params_and_config(attempt: Attempt | Joined) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from msgspec import Struct
 
 from molexp._hierarchy.session import DEFAULT_SCHEME
 from molexp._record.definitions import member_ids
 from molexp._record.fences import definition_keys
 from molexp._record.incomplete import is_claim, take_blank
-from molexp._record.prefetch import look_at
+from molexp._record.looking import look_at
 from molexp._record.reading import read_definition, read_edits
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
@@ -54,7 +56,7 @@ class Parent(Protocol):
         """Return what the definition of each run repeats of it; raise if a newer MolExp has made it."""
 
 
-class Made(NamedTuple):
+class Made(Struct, frozen=True):
     """A run that was made, or found.
 
     Attributes:

@@ -7,8 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from molexp._record.definitions import deleted, is_run, member_ids
-from molexp._record.edits import write_edit
-from molexp._record.prefetch import look_at
+from molexp._record.looking import look_at
 from molexp._record.reading import read_edits
 from molexp.errors import NotFoundError
 
@@ -69,6 +68,8 @@ def mark_restored(session: Session, path: str) -> None:
 
 
 def _write(session: Session, path: str, op: str, **values: str) -> None:
+    from molexp._record.edits import write_edit
+
     session.ready()
     write_edit(session, path, op, announced=False, **values)  # the index has nothing of it
 

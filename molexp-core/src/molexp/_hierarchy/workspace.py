@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +17,7 @@ from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
 from molexp._values.ids import check_id, is_id, nearest, new_token
 from molexp._values.paths import spelled
+from molexp._values.patterns import late
 from molexp._values.redirection import redirected
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath
@@ -46,9 +46,9 @@ _SETTINGS = ("run_id_scheme", "durability")
 _SEVERAL = 100  # runs that are looked at to tell whether one is meant
 _COMPARED = 1000  # runs whose names are compared with one that is not there
 _LEVELS = 2  # above a run
-_RANDOM, _TIME = re.compile(r"[0-9a-f]{8}"), "________-______-______"  # of generated ids; any character is a _
-_PREFIX = re.compile(r"[A-Za-z0-9._=+,-]*")
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
+_RANDOM, _TIME = late(r"[0-9a-f]{8}"), "________-______-______"  # of generated ids; any character is a _
+_PREFIX = late(r"[A-Za-z0-9._=+,-]*")
+_SCHEME = late(r"([a-zA-Z][a-zA-Z0-9+.-]+):")  # one letter is a Windows drive
 
 
 class Workspace:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 from molexp._provenance.secrets import patch_without_secrets
+from molexp._values.patterns import late
 
 LIMIT = 1 << 20
 """Bytes that a patch may have."""
@@ -30,11 +31,11 @@ _DIFF = (
     "-U3",
 )
 _BINARY = b"\nBinary files "
-_SOURCES = re.compile(
+_SOURCES = late(
     r"(?i)(?:.*\.(?:py[ix]?|pxd|ipynb|c|cc|cpp|cxx|h|hh|hpp|cu|cuh|f|for|f\d\d|jl|r|rs|go|java|m|lua|pl|sh|bash|zsh"
     r"|slurm|sbatch|toml|ya?ml|cfg|ini|in|inp|mk|cmake|sql|smk|nf)|(?:make|docker|snake)file|cmakelists\.txt)"
 )
-_SPECIAL = re.compile(rb'[\x00-\x1f"\\\x7f-\xff]')
+_SPECIAL = late(rb'[\x00-\x1f"\\\x7f-\xff]')
 
 
 class Ask(Protocol):

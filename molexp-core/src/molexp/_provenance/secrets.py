@@ -10,19 +10,21 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from molexp._values.patterns import late
+
 VARIABLE = "MOLEXP_SECRETS"
 LEFT_OUT = "[left out: looks like a secret]"
 
 _ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "apikey", "credential", "credentials")
 _KEYS = frozenset(("api", "access", "secret", "private", "account", "auth", "signing", "encryption", "license", "sas"))
-_NO_TOKENS = re.compile(  # of text, as tokenizers name them
+_NO_TOKENS = late(  # of text, as tokenizers name them
     "bos|cls|eos|unk|pad|sep|mask|stop|start|end|begin|image|audio|video|special|prefix|suffix|middle"
     "|decoder|forced|first|last|next|max|min|per|num|class|query|cross|sample|extra|word|sub|control|think"
 )
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORDS = late(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 # Each begins where a longer match cannot begin one character later, and has bounds: a megabyte takes milliseconds.
-_SHAPES = re.compile(
+_SHAPES = late(
     r"(?<![\w-])(?:"
     r"(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{30,255}|github_pat_[A-Za-z0-9_]{22,255}|glpat-[\w-]{20,255}"
@@ -30,31 +32,31 @@ _SHAPES = re.compile(
     r"|sk-(?=[A-Za-z_-]{0,40}[0-9])[\w-]{20,255}|[rs]k_(?:live|test)_[A-Za-z0-9]{16,255}"
     r"|eyJ[\w-]{6,4096}\.eyJ[\w-]{6,4096}\.[\w-]{6,4096})"
 )
-_HINT = re.compile(
+_HINT = late(
     r"://|PRIVATE|AKIA|ASIA|gh[pousr]_|github_pat|glpat|hf_|npm_|pypi-|AIza|xox|sk-|[rs]k_|eyJ"
     r"|(?i:passw|passphrase|pwd|secret|token|key|credential|authorization)"
 )
-_PEM = re.compile(
+_PEM = late(
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:.{0,16384}?-----END [^\n-]{0,60}-----|.*)", re.DOTALL
 )
-_PEM_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
-_USERINFO = re.compile(r"(?<=://)[^/\s'\"<>]{1,2048}@")
-_BEARER = re.compile(
+_PEM_BEGINS = late(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY")
+_USERINFO = late(r"(?<=://)[^/\s'\"<>]{1,2048}@")
+_BEARER = late(
     r"(?i)(?<!\w)((?:proxy-)?authorization['\"]?\s{0,4}[:=]\s{0,4}['\"]?(?:[a-z]{3,10}\s{1,4})?)[^\s'\"\[][^\s'\"]{5,4096}"
 )
-_ASSIGNED = re.compile(
+_ASSIGNED = late(
     r"(?<![\w.-])(?P<name>[\w.-]{2,100})['\"]?\]?\s{0,8}(?P<sign>[:=])\s{0,8}"
     r"(?:[rbuf]?(?P<quote>['\"])(?P<quoted>[^'\"\n]{6,4096})(?P=quote)|(?P<bare>[\w+/.=~!$%^&*@-]{6,4096}))"
 )
-_QUERY = re.compile(r"(?P<begin>[?&;](?P<name>[\w.-]{2,100})=)(?P<value>[^&\s#'\"\[][^&\s#'\"]{0,4096})")
-_LITERAL = re.compile(r"(?=[^A-Za-z\n]*[A-Za-z])(?=[^0-9\n]*[0-9])[\w+/=~!$%^&*@-]{8,}")
-_SCP = re.compile(r"[^@/\s:]{1,255}:[^/\s]{1,2048}@(?!sha[0-9])(?=[^@/\s]{1,255}:)")
-_FILES = re.compile(
+_QUERY = late(r"(?P<begin>[?&;](?P<name>[\w.-]{2,100})=)(?P<value>[^&\s#'\"\[][^&\s#'\"]{0,4096})")
+_LITERAL = late(r"(?=[^A-Za-z\n]*[A-Za-z])(?=[^0-9\n]*[0-9])[\w+/=~!$%^&*@-]{8,}")
+_SCP = late(r"[^@/\s:]{1,255}:[^/\s]{1,2048}@(?!sha[0-9])(?=[^@/\s]{1,255}:)")
+_FILES = late(
     r"(?i)(?:^|.*/)(?:\.env(?:\.[\w.-]+)?|[\w.-]+\.env|\.netrc|_netrc|\.pgpass|\.npmrc|\.pypirc|\.htpasswd|\.git-credentials"
     r"|id_(?:rsa|dsa|ecdsa|ed25519)[\w-]*|[\w.-]+\.(?:pem|key|p12|pfx|jks|keystore|kdbx|ppk|asc)"
     r"|\.?(?:secrets?|credentials?|passwords?)(?:\.(?:ya?ml|json|toml|ini|txt|cfg|conf|env|xml))?)"
 )
-_EXAMPLES = re.compile(r"(?i)\.(?:example|sample|template|dist)$")
+_EXAMPLES = late(r"(?i)\.(?:example|sample|template|dist)$")
 
 
 def is_secret_name(name: str) -> bool:

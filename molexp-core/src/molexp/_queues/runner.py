@@ -14,6 +14,7 @@ from subprocess import DEVNULL, STDOUT, Popen
 from typing import IO, Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._queues.files import BATCHES, JobFacts, QueueFiles, StoredBatch
 from molexp._record.owners import birth_of
@@ -173,7 +174,7 @@ class Runner:
             if not isinstance(output, int):
                 output.close()
         birth = birth_of(process.pid)
-        owner = self.files.me._replace(pid=process.pid, birth=birth, job="", array="").to_dict()
+        owner = replace(self.files.me, pid=process.pid, birth=birth, job="", array="").to_dict()
         self._known[batch.token][index].owner = owner
         self.files.say(batch.token, {"job": index, "owner": owner, "at": now})
         self._running.append(_Running(batch, index, process.pid, ends, process, owner))

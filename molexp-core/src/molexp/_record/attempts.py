@@ -17,6 +17,7 @@ from molexp._storage.layout import claim_key, copy_keys, end_key
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
+from molexp._values.patterns import late
 from molexp._values.status import UNENDED, RunStatus
 from molexp._values.times import utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
@@ -25,11 +26,11 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, 
 if TYPE_CHECKING:
     from molexp._record.owners import Owner
 
-_ATTEMPT = re.compile(key_patterns.ATTEMPT)
-_SEGMENT = re.compile(key_patterns.SEGMENT)
-_WRITER = re.compile(key_patterns.WRITER)
-_COPY = re.compile(key_patterns.COPY)
-_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes times, whose order is that of texts
+_ATTEMPT = late(key_patterns.ATTEMPT)
+_SEGMENT = late(key_patterns.SEGMENT)
+_WRITER = late(key_patterns.WRITER)
+_COPY = late(key_patterns.COPY)
+_AT = late(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes times, whose order is that of texts
 
 
 def attempt_numbers(listing: Listing) -> list[int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from molexp._values.loaded import loaded_types
 from molexp._values.status import Cause, RunStatus
@@ -20,7 +22,7 @@ _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
 _ENDED_BADLY = (*map(str, (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.INTERRUPTED)),)  # no other end has a cause
 
 
-class Ending(NamedTuple):
+class Ending(Struct, frozen=True):
     """An attempt's end.
 
     Attributes:

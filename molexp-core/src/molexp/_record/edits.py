@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import new_run_id, new_token
+from molexp._values.patterns import late
 from molexp._values.times import utc_now
 from molexp.errors import KeyExistsError
 
@@ -20,7 +20,7 @@ OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "u
 """Name the operations on runs that this version knows."""
 
 _LONGEST = 100  # characters; a longer id, to which nothing could be added, is no MolExp's
-_FOLLOWING = re.compile(r"(.+)_(\d{9})-[0-9a-f]{8}")
+_FOLLOWING = late(r"(.+)_(\d{9})-[0-9a-f]{8}")
 _MOST = 999_999_999
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.validation import decode_document
@@ -90,6 +89,8 @@ def take_blank(store: Store, key: str, data: bytes) -> bool:
         settled(store, key)
         if not is_claim(store, key):
             return False
+        from hashlib import sha256
+
         name = sha256(f"{key}\n{store.stat(key).version}\n{turn}".encode()).hexdigest()
         try:
             store.create(f"{layout.DERIVED}/mended/{name}", encode_pretty({"key": key, "at": utc_now()}))

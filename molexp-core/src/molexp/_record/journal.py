@@ -7,25 +7,27 @@ from __future__ import annotations
 
 import atexit
 import os
-import re
 import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
+from molexp._values.patterns import late
 from molexp.contracts import Store, check_key
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, MolexpError, StoreError
 
-_OBJECT = re.compile(key_patterns.JOURNAL_OBJECT)
+_OBJECT = late(key_patterns.JOURNAL_OBJECT)
 _AT_ONCE = 500  # keys of one line
 
 
-class Hints(NamedTuple):
+class Hints(Struct, frozen=True):
     """Hold what a part of a journal says.
 
     Attributes:

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -66,7 +66,7 @@ class Sightings(Protocol):
         """Return seconds since this machine first saw `attempt`'s lease at `version`; 0.0 when it sees it now first."""
 
 
-class Verdict(NamedTuple):
+class Verdict(Struct, frozen=True):
     """Hold what is known of an owner.
 
     Attributes:
@@ -80,7 +80,7 @@ class Verdict(NamedTuple):
     cause: str | None = None
 
 
-class Death(NamedTuple):
+class Death(Struct, frozen=True):
     """Tell how a process died, as its parent knows: a sentence, the cause, and the process's id."""
 
     how: str

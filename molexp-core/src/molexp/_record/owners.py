@@ -6,7 +6,10 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from molexp._record.causes import REQUEUED
 
@@ -17,7 +20,7 @@ _JOB_VARIABLES = (  # job id, restart count, cluster, index in an array
 )
 
 
-class Owner(NamedTuple):
+class Owner(Struct, frozen=True):
     """The owner of an attempt, as its claim spells it.
 
     Attributes:
@@ -46,7 +49,7 @@ class Owner(NamedTuple):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the owner as plain JSON."""
-        return self._asdict()
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, claimed: object) -> Owner:
@@ -63,7 +66,7 @@ class Owner(NamedTuple):
 
 
 _NUMBERS = ("pid", "restart")
-_TEXTS = tuple(field for field in Owner._fields if field not in _NUMBERS)
+_TEXTS = tuple(field for field in Owner.__struct_fields__ if field not in _NUMBERS)
 
 
 def _first_line(path: str) -> str:

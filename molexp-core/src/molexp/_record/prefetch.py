@@ -7,7 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from molexp._record.attempts import attempts_to_read
 from molexp._storage import layout
@@ -18,23 +19,6 @@ from molexp.errors import KeyNotFoundError, StoreError
 _LARGE = 1 << 20  # bytes; what is larger is read when it is needed
 _PAGE = 1000  # keys that one request lists
 _READ = (layout.EXECUTIONS, layout.EDITS)  # folders of a run, in which a fold reads
-
-
-def look_at(store: Store, path: str) -> Store:
-    """Return the store, with what a look at a run, or at all runs of an experiment, asks for at hand where asking is slow.
-
-    Most runs are listed by one request, and those of an experiment by as few as their keys take.
-    """
-    if not store.slow:
-        return store
-    ahead = ReadAhead(store)
-    (ahead.list_run if layout.is_run(path) else ahead.list_runs)(path)
-    return ahead
-
-
-def as_it_is(store: Store) -> Store:
-    """Return the store without what was fetched a while ago."""
-    return store._store if type(store) is ReadAhead else store  # isinstance is slow for an ABC, and this is asked often
 
 
 class ReadAhead(WrappedStore):
@@ -165,7 +149,7 @@ class ReadAhead(WrappedStore):
         self._store.write(key, data)
 
 
-class _Listed(NamedTuple):
+class _Listed(Struct, frozen=True):
     """All keys below a folder, sorted."""
 
     stats: tuple[Stat, ...]

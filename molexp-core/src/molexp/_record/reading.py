@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,12 +11,13 @@ from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts
 from molexp._record.fences import VOID, definition_keys, is_void
 from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.leases import Observer
-from molexp._record.prefetch import as_it_is
+from molexp._record.looking import as_it_is
 from molexp._record.validation import check_shape, decode_document
 from molexp._storage import layout
 from molexp._storage.equivalence import changed
 from molexp._storage.layout import end_key
 from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.patterns import late
 from molexp._values.status import RunStatus
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _AWHILE = 1.0  # seconds that nobody takes between reading a run and showing it, but who was stopped meanwhile
 _FINISHED = frozenset(str(status) for status in RunStatus if status.finished)
-_EDIT = re.compile(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
+_EDIT = late(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
 def edit_keys(store: Store, path: str) -> list[str]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.definitions import choose_id, get_or_create, look_up, require
@@ -18,6 +16,7 @@ from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, count
 from molexp._values.paths import path_text
+from molexp._values.patterns import late
 from molexp._values.plain import plain, plain_parameters
 from molexp._values.times import utc_now
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 RECORDED_SPACE = 10_000  # points of a space that are recorded, for people
 
-_REVISION = re.compile(rf"experiment\.({NUMBER})\.json")
+_REVISION = late(rf"experiment\.({NUMBER})\.json")
 
 
 def define_experiment(
@@ -195,6 +194,8 @@ def _source(source: str | os.PathLike[str] | None) -> Any:
     text = os.fspath(source)
     if os.path.isfile(text):
         with open(text, "rb") as file:
+            from hashlib import sha256
+
             digest = sha256(file.read()).hexdigest()
         return {"file": os.path.basename(text), "sha256": digest}
     return {"file": os.path.basename(text), "sha256": None}

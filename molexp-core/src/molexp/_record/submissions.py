@@ -6,7 +6,6 @@ one, by whoever establishes that nothing of it is queued or running. It is open 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -18,12 +17,13 @@ from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import check_schema, decode_object, encode_line
 from molexp._values.ids import new_token
 from molexp._values.numbers import is_count
+from molexp._values.patterns import late
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RecordError, StoreError
 
-_KEY = re.compile(key_patterns.SUBMISSION)
+_KEY = late(key_patterns.SUBMISSION)
 ANSWER, END = ".job", ".end"
 """The parts of a submission after its first document."""
 _TYPES = {"": "submission", ANSWER: "submitted", END: "settled"}
@@ -105,7 +105,7 @@ class SubmissionFacts(Struct, frozen=True):
                 yield from self.runs_of(job)
 
 
-class Queued(NamedTuple):
+class Queued(Struct, frozen=True):
     """The submission that a run is in, and how the run was then."""
 
     submission: str

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import asdict
+
 from molexp._record.attempts import attempt_numbers, read_attempt, read_claim, read_end, superseded
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED, member_ids
@@ -146,7 +148,7 @@ class Joined(Contribution):
         with self.lock:
             if self._ended is None:
                 said = {"type": "rank", "rank": self.rank.index, "at": utc_now()}
-                self._log.write({**said, **how._asdict(), "status": str(how.status)})
+                self._log.write({**said, **asdict(how), "status": str(how.status)})
             self._log.close(late=True)
             written = self._log.seal()
             self._state, self.status = "ended", how.status

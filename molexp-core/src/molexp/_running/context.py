@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from molexp._assets.accessors import Accessor
 from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
-from molexp._assets.choosing import kinds_for, no_kind, offer, to_install
-from molexp._assets.metrics import Metrics
-from molexp._assets.streams import Growing, LogHandle, grow
 from molexp._recording.usage import misses, uses
 from molexp._running.endings import message_of
 from molexp._values.advice import advice
@@ -29,10 +23,13 @@ from molexp.errors import AssetError, InvalidNameError, MolexpError, NotFoundErr
 if TYPE_CHECKING:
     import logging
     import subprocess
+    from pathlib import Path
 
     from molexp._assets.accessors import GrowingAccessor, GrowingKind
     from molexp._assets.assets import ArtifactFields, CheckpointFields
+    from molexp._assets.metrics import Metrics
     from molexp._assets.naming import AttemptAssets
+    from molexp._assets.streams import LogHandle
     from molexp._recording.writer import Recorder
     from molexp.contracts import AssetKind
 
@@ -141,6 +138,8 @@ class Context:
         except SerializationError as error:
             raise self._advised(error, name) from None
         if type(stored) not in (int, float, bool) and (size := len(encode(stored))) > RESULT_LIMIT:
+            from molexp._assets.choosing import offer
+
             advised = offer(self._assets.library, value, name) if self._assets is not None else ""
             reason = f"it takes {size} bytes as JSON, and a result at most {RESULT_LIMIT}; {advised or 'save it as an artifact'}"
             raise SerializationError(f"results.{name}", type(value).__name__, reason)
@@ -217,6 +216,8 @@ class Context:
     def metrics(self) -> Metrics:
         """Numbers by step."""
         if self._metrics is None:
+            from molexp._assets.metrics import Metrics
+
             self._metrics = Metrics(self._assets, self._task)
         return self._metrics
 
@@ -348,6 +349,9 @@ class Context:
         It is never the process's current directory. If somebody removed it, it is made anew.
         """
         if self._workdir is None:
+            import tempfile
+            from pathlib import Path
+
             label = f"{self.run.id}-" if self.run is not None else ""
             self._workdir = Path(tempfile.mkdtemp(prefix=f"molexp-{label}")).resolve()
             if self._recorder is not None:
@@ -360,6 +364,8 @@ class Context:
 
     def _advised(self, error: SerializationError, name: str) -> SerializationError:
         """Return an error about a result; if a kind saves the value that is in the way, it has the call that does."""
+        from molexp._assets.choosing import offer, to_install
+
         unfit = error.__context__
         if self._assets is None or not isinstance(unfit, Unfit) or isinstance(unfit.value, _PLAIN):
             return error
@@ -385,11 +391,15 @@ class Context:
         return found
 
     def _open_log(self, name: str) -> LogHandle:
+        from molexp._assets.streams import Growing, LogHandle, grow
+
         if self._assets is None:
             return LogHandle(None, name)
         return LogHandle(grow(self._assets, LogKind.name, name, self._task, Growing), name)
 
     def _choose(self, name: str, obj: Any) -> str:
+        from molexp._assets.choosing import kinds_for, no_kind
+
         assert self._assets is not None
         found = kinds_for(self._assets.library, obj)
         if len(found) == 1:
@@ -418,6 +428,8 @@ def describe_error(
 
 def _trace(error: BaseException, described: Mapping[str, Any]) -> str:
     """Return the traceback; of one that is longer than anybody reads, the beginning and the end."""
+    import traceback
+
     try:
         text = "".join(traceback.format_exception(error))
     except Exception as worse:  # noqa: BLE001 - notes, causes and groups are a stranger's code, too

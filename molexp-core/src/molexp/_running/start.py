@@ -12,8 +12,8 @@ from molexp._record.definitions import WAS_DELETED
 from molexp._record.events import claim_events
 from molexp._record.fences import is_defined
 from molexp._record.folding import AttemptFacts
+from molexp._record.looking import look_at
 from molexp._record.owners import Owner
-from molexp._record.prefetch import look_at
 from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt, looks
 from molexp._storage import layout, schemas

@@ -7,7 +7,6 @@ is the key prefix that belongs to it. `molexp._storage.key_patterns` has the reg
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import sha256
 
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
@@ -191,6 +190,8 @@ def payloads(run_folder: str, attempt: int) -> str:
 
 def lease(path: str, attempt: int) -> str:
     """Return the key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
+    from hashlib import sha256
+
     name = path.replace("/", "~") if len(path) <= _LEASE_NAME else sha256(path.encode()).hexdigest()
     return f"{LIVE}/{name}~{attempt}"
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from molexp._storage import layout
-from molexp._values.paths import is_remote
+from molexp._values.paths import is_local, is_remote
 from molexp.contracts import Store, check_key
 
 
 def key_of(store: Store, path: Any) -> str | None:
     """Return the key of a path, or None if it lies outside of the workspace."""
-    if not isinstance(path, Path) or is_remote(path):
+    if not is_local(path) or is_remote(path):
         spelling, root_url = str(path), f"{store.url}/"
         return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None
     if "local_path" not in store.capabilities:
         return None
+    from pathlib import Path
+
     root = Path(store.locate(layout.WORKSPACE)).parent
     try:
         key = check_key(path.resolve().relative_to(root.resolve()).as_posix())

@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import IO, Any, ClassVar, Self
 from weakref import WeakValueDictionary
 
+from molexp._values.patterns import late
 from molexp.contracts import Appender, Capability, Listing, Stat, Store, StreamWriter, check_key
 from molexp.errors import KeyExistsError, KeyNotFoundError, StoreError
 
-_NAME = re.compile(r"memory:(?://)?([A-Za-z0-9._~/-]*)", re.IGNORECASE)
+_NAME = late(r"memory:(?://)?([A-Za-z0-9._~/-]*)", re.IGNORECASE)
 
 
 class _File:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from molexp._values.numbers import is_number
+from molexp._values.patterns import late
 from molexp.errors import InvalidNameError
 
 __all__ = [
@@ -35,20 +36,18 @@ _NAME_LIMIT = 400  # bytes: 1024 for a key, less the longest path of a run and i
 _ALIKE = 0.65  # the least likeness of a name that is suggested: with less, "failed" is taken for "profile"
 _NEAREST_LIMIT = 10_000  # names to compare with; a hint is not worth more than some milliseconds
 
-_ID = re.compile(r"[a-z0-9][a-z0-9._=+,-]*")
-_FOREIGN = re.compile(r"[^a-z0-9._=+,-]")
-_FOREIGN_TO_RUNS = re.compile(r"[^A-Za-z0-9._=+,-]")
-_LOST = re.compile(r"[^a-z0-9._-]")
-_BLANKS = re.compile(r"\s+")
+_ID = late(r"[a-z0-9][a-z0-9._=+,-]*")
+_FOREIGN = late(r"[^a-z0-9._=+,-]")
+_FOREIGN_TO_RUNS = late(r"[^A-Za-z0-9._=+,-]")
+_LOST = late(r"[^a-z0-9._-]")
+_BLANKS = late(r"\s+")
 _ALLOWED = "allowed are a-z, 0-9 and '._-=+,', up to 128 characters, starting with a letter or digit"
 
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.IGNORECASE
-)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_WINDOWS = re.compile(r'[<>:"|?*]')
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
+_DEVICE = late(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3]) *(?:[.:].*)?", re.IGNORECASE)
+_CONTROL = late(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_WINDOWS = late(r'[<>:"|?*]')
+_PLAIN_NAME = late(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
 def check_id(text: str, what: str = "id") -> str:

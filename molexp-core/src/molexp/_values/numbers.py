@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, TypeGuard
+
+from molexp._values.patterns import late
 
 __all__ = ["EXACT", "LONG_BITS", "MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
 
@@ -20,7 +21,7 @@ _COUNTS = 1 << 63
 _SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)
 LONG_BITS = 14_284
 """Bits from which on an integer may have more than `MAX_DIGITS` digits."""
-_NUMBER = re.compile(NUMBER)
+_NUMBER = late(NUMBER)
 
 
 def integer(digits: str) -> int:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from molexp._values.loaded import loaded_types
 
-__all__ = ["OWN_FOLDER", "is_remote", "path_text", "spelled"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["OWN_FOLDER", "is_local", "is_remote", "path_text", "spelled"]
 
 OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 """The folder that MolExp's own code lies in."""
 
 _LOCAL = ("", "file", "local")
+
+
+def is_local(value: Any) -> TypeGuard[Path]:
+    """Tell whether it is a `pathlib.Path`."""
+    return isinstance(value, loaded_types("pathlib", "Path"))
 
 
 def is_remote(value: Any) -> bool:

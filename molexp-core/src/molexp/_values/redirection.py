@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from molexp._values.paths import spelled
+from molexp._values.patterns import late
 from molexp._values.process_id import HERE
 from molexp.errors import ScriptError
 
 Url = TypeVar("Url")
 
-_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")  # one letter is a Windows drive
+_SCHEME = late(r"[a-zA-Z][a-zA-Z0-9+.-]+:")  # one letter is a Windows drive
 
 
 class SeveralWorkspacesError(ScriptError):
@@ -88,5 +87,7 @@ def as_the_parent(script: str | None, url: str | None) -> Iterator[None]:
 
 def _absolute(url: str) -> str:
     if url.startswith("file:///"):
+        from urllib.parse import unquote_to_bytes
+
         return os.path.realpath(os.fsdecode(unquote_to_bytes(url.removeprefix("file://"))))
     return url.rstrip("/") if _SCHEME.match(url) else os.path.realpath(os.path.expanduser(url))

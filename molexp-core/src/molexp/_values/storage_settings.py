@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from molexp._values.patterns import late
 from molexp._values.text_files import parse_toml, read_small
 from molexp.errors import StorageSettingsError
 
 NAME = "storage.toml"
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-_SECRET = re.compile(r"secret|token|passw|key")
+_SCHEME = late(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_SECRET = late(r"secret|token|passw|key")
 _NO_SECRET = frozenset({"kms_key_id"})
 
 

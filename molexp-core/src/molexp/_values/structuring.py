@@ -12,9 +12,10 @@ import typing
 from collections.abc import Callable, Mapping
 from functools import cache
 from math import isclose
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from molexp._values.copies import own_copy
 from molexp._values.loaded import loaded_types
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _BUILTIN = {"str": str, "int": int, "float": float, "bool": bool, "None": type(None)}
 
 
-class FieldOf(NamedTuple):
+class FieldOf(Struct, frozen=True):
     """One field of a record class.
 
     Attributes:

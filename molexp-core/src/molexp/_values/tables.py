@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar, overload
 
 from molexp._html import shown_by
 from molexp._values.times import parse_time
 
 R = TypeVar("R")
+
+if TYPE_CHECKING:
+    from array import array
 
 Column: TypeAlias = "array[Any] | list[Any]"
 """The values of one name, in the order of the rows; None in a list stands for a value that a row does not have."""

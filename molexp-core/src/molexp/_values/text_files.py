@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from typing import Any
 
+from molexp._values.patterns import late
+
 LIMIT = 1 << 20  # bytes
-_DEEP = re.compile(r"(?<![\w.-])(?:[\w-]++[ \t]*+\.[ \t]*+){100}")
+_DEEP = late(r"(?<![\w.-])(?:[\w-]++[ \t]*+\.[ \t]*+){100}")
 
 
 def read_small(path: str | os.PathLike[str]) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from molexp._values.canonical import canonical_json
+from molexp._values.late_names import late_names
 from molexp.contracts._declared import Declared
 from molexp.contracts._keys import check_key
 from molexp.contracts._kinds import (
@@ -86,14 +87,10 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
-
-    def __getattr__(name: str) -> Any:
-        if name in ("Call", "Executor", "Outcome", "Progress", "Resources"):  # seldom needed, and not cheap to import
-            from molexp.contracts import _executors
-
-            return getattr(_executors, name)
-        if name in ("JOB_ENDS", "JOB_ID", "JOB_INDEX", "Batch", "Job", "JobState", "Queue"):
-            from molexp.contracts import _queues
-
-            return getattr(_queues, name)
-        raise AttributeError(f"module 'molexp.contracts' has no attribute {name!r}")
+    __getattr__ = late_names(  # seldom needed, and not cheap to import
+        __name__,
+        {
+            "molexp.contracts._executors": ("Call", "Executor", "Outcome", "Progress", "Resources"),
+            "molexp.contracts._queues": ("JOB_ENDS", "JOB_ID", "JOB_INDEX", "Batch", "Job", "JobState", "Queue"),
+        },
+    )

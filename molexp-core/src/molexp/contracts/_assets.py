@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Generic, Literal, Protocol, Self
 
 from msgspec import Struct
@@ -16,6 +15,8 @@ from molexp._values.structuring import values_of
 from molexp.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import TypeVar
 
     from molexp.contracts._kinds import Preview

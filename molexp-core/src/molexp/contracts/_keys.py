@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from molexp._values.patterns import late
 from molexp.errors import InvalidKeyError
 
 _KEY_LIMIT = 1024  # bytes, the limit of S3 keys
 _SEGMENT_LIMIT = 255  # bytes, NAME_MAX of the common file systems
 _PLAIN = re.compile(r"\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+(?:/\.?[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+)*+").fullmatch
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{0,2}(?:/|$)")
+_FORBIDDEN = late(r"[\x00-\x1f\x7f\\]|(?:^|/)\.{0,2}(?:/|$)")
 
 
 def check_key(key: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import (
     IO,
     TYPE_CHECKING,
@@ -23,6 +22,8 @@ from typing import (
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from molexp.contracts._assets import Asset
 
 if TYPE_CHECKING:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final, NoReturn
 
 from msgspec import Struct, field
 
-_BYTES: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|)\s*", re.IGNORECASE)
-_CLOCK: Final = re.compile(r"\s*(?:(\d+)-)?(\d+):(\d\d):(\d\d)\s*")
-_SPANS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(d|h|min|m|s)[a-z]*\s*", re.IGNORECASE)
+from molexp._values.patterns import late
+
+_BYTES: Final = late(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|)\s*", re.IGNORECASE)
+_CLOCK: Final = late(r"\s*(?:(\d+)-)?(\d+):(\d\d):(\d\d)\s*")
+_SPANS: Final = late(r"\s*(\d+(?:\.\d+)?)\s*(d|h|min|m|s)[a-z]*\s*", re.IGNORECASE)
 _SECONDS: Final = {"d": 86400.0, "h": 3600.0, "min": 60.0, "m": 60.0, "s": 1.0}
 
 
@@ -59,6 +60,8 @@ class Resources(Struct, frozen=True):
         found: dict[str, Any] = {}
         for name, value in given.items():
             if name not in _READERS:
+                from difflib import get_close_matches
+
                 near = get_close_matches(str(name), _READERS)
                 meant = f" Did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"resources has {name!r}, which is not one of {', '.join(_READERS)}.{meant}")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any, ClassVar, Literal, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from msgspec import Struct
 
 from molexp.contracts._copying import copy_stream
 from molexp.contracts._streams import Appender, CopiedFile, StagedFile, StreamWriter
 from molexp.errors import KeyNotFoundError, StoreError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
@@ -301,7 +303,7 @@ class Store(ABC):
         By default it is a temporary one of this machine, and the file is copied. A store of files overrides this so that
         the file only has to be renamed.
         """
-        return CopiedFile(Path(key).name, self.put_file)
+        return CopiedFile(key.rpartition("/")[2], self.put_file)
 
     def put_file(
         self, path: Path, key: str, *, exclusive: bool = False, progress: Callable[[int], Any] | None = None

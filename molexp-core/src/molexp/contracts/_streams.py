@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Protocol, Self
+from typing import IO, TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Appender(Protocol):
@@ -81,6 +83,7 @@ class CopiedFile:
 
     def __init__(self, name: str, put_file: Callable[..., None]) -> None:
         import tempfile
+        from pathlib import Path
 
         self.path = Path(tempfile.mkdtemp(prefix="molexp-"), name)
         self._put_file = put_file

@@ -15,8 +15,9 @@ Environment variables, read when a manager is made:
   by default, ``0`` to try none.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from molexp._values.late_names import late_names
 from molexp.plugins._environment import install_command
 from molexp.plugins._info import PluginInfo, PluginStatus, PluginWarning, Trial
 from molexp.plugins._manager import PluginManager, default_manager
@@ -37,10 +38,4 @@ __all__ = [
 
 
 if not TYPE_CHECKING:  # to a type checker it would make every misspelt name one of unknown type
-
-    def __getattr__(name: str) -> Any:  # for authors of plugins alone; programs import less
-        if name == "Examination":
-            from molexp.plugins._examination import Examination
-
-            return Examination
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = late_names(__name__, {"molexp.plugins._examination": ["Examination"]})  # for authors of plugins alone

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from molexp.plugins._plugin import Fault, Plugin
 from molexp.plugins._selection import normalized
 from molexp.plugins._sorts import OURS, Sort
 
 
-class Registry(NamedTuple):
+class Registry(Struct, frozen=True):
     """Everything of one sort: the names that can be used, who claims those that cannot, and where the former are from."""
 
     classes: Mapping[str, type[Any]]

@@ -6,22 +6,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from importlib.machinery import PathFinder
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp.plugins._selection import normalized
 
 _SUFFIXES = (".dist-info", ".egg-info")
 
 
-class Metadata(NamedTuple):
-    """The fields that matter here; "" for what metadata does not say."""
-
-    name: str
-    version: str
-    requires: list[str]
-
-
-class Installed(NamedTuple):
+class Installed(Struct, frozen=True):
     """A distribution.
 
     Attributes:
@@ -51,8 +45,8 @@ class Installed(NamedTuple):
                 found.append((name.strip(), value.strip()))
         return found
 
-    def metadata(self) -> Metadata:
-        """Return what its metadata says.
+    def metadata(self) -> tuple[str, str, list[str]]:
+        """Return the name and version that its metadata says, "" if it does not, and the requirements.
 
         Raises:
             OSError, ValueError: it cannot be read.
@@ -64,13 +58,13 @@ class Installed(NamedTuple):
             field, _, value = line.partition(":")
             fields.setdefault(field.lower(), []).append(value.strip())
         names, versions, requires = fields["name"], fields["version"], fields["requires-dist"]
-        return Metadata(names[0] if names else "", versions[0] if versions else "", requires)
+        return names[0] if names else "", versions[0] if versions else "", requires
 
     @property
     def is_sound(self) -> bool:
         """False for the empty folder that an interrupted ``pip`` leaves behind."""
         try:
-            return bool(self.metadata().name)
+            return bool(self.metadata()[0])
         except (OSError, ValueError):
             return False
 
@@ -118,7 +112,7 @@ def _found_by_finders(path: Sequence[str]) -> Iterator[Installed]:
     for one in distributions(path=list(path)):
         found = Installed(str(one.locate_file("")), "", one.read_text, str(getattr(one, "_path", "")))
         try:
-            name = normalized(found.metadata().name)
+            name = normalized(found.metadata()[0])
         except (OSError, ValueError):
             name = ""
-        yield found._replace(filed_as=name)
+        yield replace(found, filed_as=name)

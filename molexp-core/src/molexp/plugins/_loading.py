@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
+from types import FunctionType, ModuleType
 from typing import Any
-
-import pluggy
 
 from molexp import hookspecs
 from molexp._values.ids import nearest
+from molexp._values.patterns import late
 
 Hook = Callable[[], Any]
 
-_REFERENCE = re.compile(r"(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+)\s*)?(?:\[.*\]\s*)?")  # extras are ignored
+_HOOKS = "molexp_"  # the beginning of the names of all hooks
+_KNOWN = [name for name in vars(hookspecs) if name.startswith(_HOOKS)]
+_REFERENCE = late(r"(?P<module>[\w.]+)\s*(?::\s*(?P<attribute>[\w.]+)\s*)?(?:\[.*\]\s*)?")  # extras are ignored
 
 
 class Unusable(Exception):  # noqa: N818 - never leaves this package
@@ -84,16 +85,37 @@ def hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
         Unusable: with the cause.
     """
     with isolated(f"looking for hooks in {value!r}"):
-        return _found_by_pluggy(plugin, name, value)
+        if plugin is None:
+            raise Unusable(f"{value!r} is None, not a plugin")
+        found = _plainly_found(plugin) or _found_by_pluggy(plugin, name)
+        _refuse_unmarked(plugin, found, value)
+        return found
 
 
-def _found_by_pluggy(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
+def _plainly_found(plugin: object) -> dict[str, list[Hook]]:
+    """Return the hooks of a module of plain functions, marked without options; none if pluggy has to look: it takes time to import."""
+    found: dict[str, list[Hook]] = {hook: [] for hook in _KNOWN}
+    for name, member in vars(plugin).items() if isinstance(plugin, ModuleType) else ():
+        options = vars(member).get("molexp_impl") if isinstance(member, FunctionType) else None
+        if options is not None or name.startswith(_HOOKS):
+            if options is None or any(options.values()) or name not in found or not _takes_nothing(member):
+                return {}
+            found[name].append(member)
+    return found if any(found.values()) else {}
+
+
+def _takes_nothing(function: FunctionType) -> bool:
+    return not function.__code__.co_argcount and not hasattr(function, "__wrapped__")
+
+
+def _found_by_pluggy(plugin: object, name: str) -> dict[str, list[Hook]]:
     """Let pluggy find and check the hooks, in a manager that nobody else's mistakes can reach."""
-    if plugin is None:
-        raise Unusable(f"{value!r} is None, not a plugin")
+    import pluggy
+
     manager = pluggy.PluginManager("molexp")
+    for hook in _KNOWN:
+        pluggy.HookspecMarker("molexp")(vars(hookspecs)[hook])
     manager.add_hookspecs(hookspecs)
-    specified = [hook for hook in vars(manager.hook) if not hook.startswith("_")]
     try:
         manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -103,12 +125,11 @@ def _found_by_pluggy(plugin: object, name: str, value: str) -> dict[str, list[Ho
         implementations = [] if hook.startswith("_") else caller.get_hookimpls()
         if any(impl.wrapper or impl.hookwrapper for impl in implementations):
             raise Unusable(f"{hook} is a hook wrapper; registrations cannot be wrapped")
-        if hook in specified:
+        if hook in _KNOWN:
             found[hook] = [impl.function for impl in implementations]
         elif not all(impl.optionalhook for impl in implementations):
-            meant = "".join(f"; did you mean {name!r}?" for name in nearest(hook, specified, 1))
+            meant = "".join(f"; did you mean {name!r}?" for name in nearest(hook, _KNOWN, 1))
             raise Unusable(f"there is no hook {hook!r}{meant}")
-    _refuse_unmarked(plugin, found, value)
     return found
 
 

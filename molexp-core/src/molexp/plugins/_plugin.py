@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, OURS, QUEUES, RUN_ID_S
 EVERY_HOOK = tuple(sort.hook for sort in SORTS)
 
 
-class Fault(NamedTuple):
+class Fault(Struct, frozen=True):
     """Something that is wrong with a plugin.
 
     Attributes:

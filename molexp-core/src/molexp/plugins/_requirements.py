@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from molexp._values.patterns import late
 from molexp.plugins._installed import Installed, installed
 
 CORE = "molexp-core"
-_FINAL = re.compile(r"[0-9]+(?:\.[0-9]+)*")
-_CLAUSE = re.compile(r"\s*(>=|<)\s*([0-9]+(?:\.[0-9]+)*)\s*")
-_ON_CORE = re.compile(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
+_FINAL = late(r"[0-9]+(?:\.[0-9]+)*")
+_CLAUSE = late(r"\s*(>=|<)\s*([0-9]+(?:\.[0-9]+)*)\s*")
+_ON_CORE = late(r"\s*molexp(?:[-_.]+core)?(?![A-Za-z0-9._-])(?P<rest>.*)", re.IGNORECASE | re.DOTALL)
 
 
 def core_version(everything: Iterable[Installed]) -> str:
@@ -19,7 +20,7 @@ def core_version(everything: Iterable[Installed]) -> str:
 
 
 def _core_among(found: Iterable[Installed]) -> str:
-    return next((one.metadata().version for one in found if one.filed_as == CORE and one.is_sound), "")
+    return next((one.metadata()[1] for one in found if one.filed_as == CORE and one.is_sound), "")
 
 
 def unsatisfied(requires: Iterable[str], version: str) -> str:

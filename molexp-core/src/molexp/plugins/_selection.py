@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from molexp._values.ids import nearest
 
@@ -36,7 +37,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-class Selection(NamedTuple):
+class Selection(Struct, frozen=True):
     """The plugins to use, and the strictness about them.
 
     Attributes:

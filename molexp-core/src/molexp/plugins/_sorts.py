@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import keyword
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from molexp import contracts
+from molexp._values.patterns import late
 from molexp._values.structuring import fields_of, is_record, missing_name, unreadable_field
 from molexp.contracts import Declared
 from molexp.plugins._loading import Unusable
@@ -27,11 +28,11 @@ ANY = "*"
 _ABILITIES = ("accepts", "describe", "growing", "merge", "preview", "restores", "upgrade", "validate")
 _ALIKE = 0.8  # of two names, from which one may be meant to be the other: `accept` and `accepts`, not `merge_all` and `merge`
 
-_URL_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
-_PLAIN_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_URL_SCHEME = late(r"[a-z][a-z0-9+.-]*")  # RFC 3986, section 3.1, in its canonical lower case
+_PLAIN_NAME = late(r"[a-z0-9][a-z0-9._-]*")
 
 
-class Sort(NamedTuple):
+class Sort(Struct, frozen=True):
     """A sort of contribution.
 
     Attributes:
@@ -66,8 +67,7 @@ class Sort(NamedTuple):
         if not issubclass(contribution, getattr(contracts, self.base)):
             wanted = f"molexp.contracts.{self.base}"
             raise Unusable(f"{self.hook} returned {_shown(contribution)}, which is not a subclass of {wanted}")
-        if inspect.isabstract(contribution):
-            missing = ", ".join(sorted(getattr(contribution, "__abstractmethods__", ())))
+        if missing := ", ".join(sorted(getattr(contribution, "__abstractmethods__", ()))):
             raise Unusable(f"{_shown(contribution)} lacks abstract methods of {self.base}: {missing}")
         return self.names(contribution)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from molexp._record.causes import cause_of_run
 from molexp._values.numbers import count
@@ -23,7 +25,7 @@ REFERENCES = ("config", "workflow", "provenance")
 """Columns that hold the number of what a run has in common with others."""
 
 
-class Column(NamedTuple):
+class Column(Struct, frozen=True):
     """A column of runs.
 
     Attributes:

@@ -42,7 +42,7 @@ class Mark(NamedTuple):
     owner: str = ""
 
 
-class Folder(NamedTuple):
+class Folder(Struct, frozen=True):
     """A folder as it was last listed.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, field
 
@@ -40,7 +40,7 @@ RUN_ROOTS = (
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 
 
-class _Asked(NamedTuple):
+class _Asked(Struct, frozen=True):
     """The tables that a question is put to.
 
     Attributes:
@@ -109,7 +109,7 @@ Row = tuple[str, bytes]
 Check: TypeAlias = Callable[[dict[str, Any]], bool]
 
 
-class Plan(NamedTuple):
+class Plan(Struct, frozen=True):
     """The way to answer a question.
 
     Attributes:
@@ -215,7 +215,8 @@ class Asking:
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
         limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
-        (number, tables, shown, tie, *_), order = self._asked, plan.order
+        asked, order = self._asked, plan.order
+        number, tables, shown, tie = asked.number, asked.tables, asked.shown, asked.tie
         if self._assets:
             tables, tie, order = read_assets(tables, tie, order, plan.where, question.fields())
         elif isinstance(order, str) and order != BY_TIME and len(question.where) == question.hides:
@@ -252,7 +253,8 @@ class Asking:
 
     def _documents(self, numbers: Sequence[int], checks: Sequence[Check]) -> Iterator[list[Row]]:
         """Yield the rows of these numbers, as far as they pass the checks."""
-        number, tables, _, _, documents, parts = self._asked
+        asked = self._asked
+        number, tables, documents, parts = asked.number, asked.tables, asked.documents, asked.parts
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             sql = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from math import isnan
 from typing import Any, NamedTuple, TypeAlias
 
+from msgspec import Struct
+
 from molexp._catalog.index.cells import NAN, cell
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.index import Index
@@ -22,7 +24,7 @@ _LONGEST_PATTERN = 200
 _IN_LINE = 50  # conditions within each other
 
 
-class Table(NamedTuple):
+class Table(Struct, frozen=True):
     """The places of the fields that a query can name.
 
     Attributes:
@@ -92,7 +94,7 @@ class Place(NamedTuple):
     column: str = "value"
 
 
-class _Cells(NamedTuple):
+class _Cells(Struct, frozen=True):
     """A condition on the cells of one field.
 
     Attributes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -82,7 +82,7 @@ class Expected(Struct, frozen=True):
         return {path for path in paths if path.startswith(f"{scope}/")}
 
 
-class _Look(NamedTuple):
+class _Look(Struct, frozen=True):
     stamp: str
     links: int = 0
     when: int = 0  # nanoseconds, by the file system's clock
