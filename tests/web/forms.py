@@ -8,6 +8,10 @@ from urllib.parse import urlencode
 
 import attrs
 
+import molexp as me
+from tests.web.conftest import client_of
+
+TOKEN = "a long random text that nobody guesses"
 ORIGIN = "http://127.0.0.1:8000"
 _ENDLESS = ("input", "meta", "link", "br", "img")
 
@@ -55,6 +59,7 @@ class Page(HTMLParser):
         self._form: Form | None = None
         self._button: tuple[str, str] | None = None
         self._words, self._told = "", 0
+        self._select, self._option = "", False
         self.feed(answer.text)
         self.text, self.told = " ".join(self.text.split()), " ".join(self.told.split())
 
@@ -74,6 +79,10 @@ class Page(HTMLParser):
             self._form.boxes.setdefault(name, []).append(found.get("value", "on"))
         elif tag in ("input", "textarea") and name:
             self._form.fields.setdefault(name, []).append(found.get("value", ""))
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and self._select not in self._form.fields:  # the first one is chosen
+            self._option = True
         elif tag == "button" and kind != "button":
             self._button, self._words = (name, found.get("value", "")), ""
 
@@ -88,6 +97,8 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self._option and self._form is not None:
+            self._form.fields[self._select], self._option = [data.strip()], False
         self._words += data
         if self._told:
             self.told += data
@@ -135,3 +146,10 @@ class Visitor:
         answer = self.client.post(form.action, content=urlencode(pairs), headers=sent, follow_redirects=True)
         self.page = Page(answer)
         return self.page
+
+
+def visitor_of(lab: me.Workspace, **settings: Any) -> Visitor:
+    """Return somebody who has come by the address with the token, to pages on which runs may be changed."""
+    client = client_of(lab, **{"token": TOKEN, "changes": True, **settings})
+    client.get("/", params={"token": TOKEN})
+    return Visitor(client)

@@ -321,14 +321,16 @@ def test_a_run_is_executed_by_a_script_that_the_command_names(lab, tmp_path):
     script = tmp_path / "squares.py"
     script.write_text(SCRIPT.format(url=lab.url))
     run = lab.Project("metals").Experiment("squares").Run({"a": 3})
-    changing = Changing(lab, scripts=[script])
+    other = tmp_path / "other.py"
+    other.write_text("1 / 0")
+    changing = Changing(lab, scripts=[script, other])
     wanted = {"action": "execute", "runs": [run.path], "script": "squares.py"}
     assert changing(**{**wanted, "script": str(script)}).status_code == 403
     assert changing(**{**wanted, "runs": ["--script=other.py"]}).status_code == 404
     assert Changing(lab)(**wanted).status_code == 403
     visitor = Visitor(changing.client)
     visitor.open(f"/w/lab/runs/{run.path}")
-    assert visitor.press("Execute by squares.py").told.startswith(f"squares.py executes {run.path} now")
+    assert visitor.press("Execute", script="squares.py").told.startswith(f"squares.py executes {run.path} now")
     eventually(lambda: lab.run(run.path).status.finished)
     assert lab.run(run.path).results == {"square": 9}
 

@@ -9,18 +9,11 @@ from hypothesis import strategies as st
 import molexp as me
 from tests.metals import make_lab
 from tests.web.conftest import client_of
-from tests.web.forms import ORIGIN, Visitor
+from tests.web.forms import ORIGIN, TOKEN, visitor_of
 
-TOKEN = "a long random text that nobody guesses"
 ONE, TWO = "metals/cu/cu-0", "metals/cu/cu-1"
 RUN = f"/w/lab/runs/{ONE}"
 TABLE = "/w/lab/runs?q=experiment+%3D%3D+%22cu%22"
-
-
-def visitor_of(lab: me.Workspace, **settings) -> Visitor:
-    client = client_of(lab, **{"token": TOKEN, "changes": True, **settings})
-    client.get("/", params={"token": TOKEN})
-    return Visitor(client)
 
 
 @pytest.fixture

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import pytest
 from starlette.testclient import TestClient
 
 import molexp as me
 from molexp_web import application
 from molexp_web._export.export import export
+from tests.servers.ceph import STRANGER
 from tests.web import labs
+from tests.web.forms import visitor_of
 
 pytestmark = pytest.mark.s3
 
@@ -70,3 +73,28 @@ def test_every_page_of_a_workspace_in_a_bucket(buckets):
             answer = client.get(address)
             assert answer.status_code == 200, (address, answer.text[:300])
             assert text in answer.text, address
+
+
+def test_buttons_change_runs_of_a_bucket_and_tell_whoever_may_only_read_it(ceph):
+    place, run = attrs.evolve(ceph.fresh(), name="molexp-for-readers"), "metals/cu/one"
+    ceph.client.create_bucket(Bucket=place.name)
+    ws = me.Workspace(place.url, storage_options=place.storage_options)
+    with ws.Project("metals").Experiment("cu").Run(id="one").start():
+        pass
+    visitor = visitor_of(ws)
+    visitor.open(f"/w/lab/runs/{run}")
+    assert visitor.press("Add tag", tag="good").told == f"Added the tag “good” to {run}."
+    visitor.press("Delete…")
+    visitor.press(f"Delete {run}")
+    assert visitor.press("Restore").told == f"Restored {run}."
+    everybody = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket"]}
+    policy = {**everybody, "Resource": [f"arn:aws:s3:::{place.name}", f"arn:aws:s3:::{place.name}/*"]}
+    ceph.client.put_bucket_policy(
+        Bucket=place.name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [policy]})
+    )
+    theirs = place.as_user(*STRANGER)
+    visitor = visitor_of(me.Workspace.load(theirs.url, storage_options=theirs.storage_options))
+    assert "good" in visitor.open(f"/w/lab/runs/{run}").text
+    told = visitor.press("Archive").told
+    assert told.startswith(f"Nothing was changed. Not changed: {run}.")
+    assert "s3:PutObject" in told
