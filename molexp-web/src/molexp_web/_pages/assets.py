@@ -15,7 +15,7 @@ from molexp_web._extending import extensions
 from molexp_web._pages.asset_rows import bytes_link, lineage_link, row_of
 from molexp_web._pages.previews import preview_of
 from molexp_web._pages.record_words import cell, flat, is_number
-from molexp_web._pages.rendering import render, url_for, with_query, workspace_of
+from molexp_web._pages.rendering import check_there, render, url_for, with_query, workspace_of
 from molexp_web._pages.run import run_link
 from molexp_web._server.conditional import conditional
 from molexp_web._server.headers import ASSET_POLICY
@@ -57,6 +57,7 @@ def assets_page(request: Request) -> Response:
         found = workspace.catalog.assets(query or None, kind=kind or None, sort=sort or None, limit=number * _PAGE + 1)
     except ValueError as error:  # a query that cannot be understood, or a column that there is not
         problem = str(error)
+    check_there(request, found)
     shown = [row_of(request, asset) for asset in found[(number - 1) * _PAGE : number * _PAGE]]
     for row in shown:
         row["run"] = run_link(request, row["producer"] or row["scope"] or "")

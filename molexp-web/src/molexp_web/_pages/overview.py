@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 import molexp as me
-from molexp_web._pages.rendering import render, url_for, with_query, workspace_of
+from molexp_web._pages.rendering import check_there, render, url_for, with_query, workspace_of
 from molexp_web._pages.runs import known_of
 from molexp_web._table.listing import MANY
 from molexp_web._table.summary import activity_of, experiments_of, summary_of
@@ -45,6 +45,7 @@ def overview(request: Request) -> Response:
         "later": with_query(base, part="later"),
         "whole": with_query(base, all="1"),
     }
+    check_there(request, context["total"])
     if part:
         return render(request, "overview_live.html", **context)
     is_large = (

@@ -64,6 +64,23 @@ def page(request: Request, template: str, /, **context: Any) -> str:
     return environment().get_template(template).render({**every, **context})
 
 
+def check_there(request: Request, found: object) -> None:
+    """Find out why a workspace that had something has nothing any more.
+
+    Args:
+        request: the request.
+        found: the runs or files that were found, or how many.
+
+    Raises:
+        NotFoundError: it has been deleted.
+    """
+    filled, name = request.app.state.filled, request.path_params["workspace"]
+    if found:
+        filled.add(name)
+    elif name in filled:
+        me.Workspace.load(workspace_of(request).url, read_only=True)
+
+
 def workspace_of(request: Request) -> me.Workspace:
     """Return the workspace that an address names.
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 import molexp as me
 from molexp_web._pages.forms import Outcome, fields_of, leading_to
-from molexp_web._pages.rendering import render, url_for, with_query, workspace_of
+from molexp_web._pages.rendering import check_there, render, url_for, with_query, workspace_of
 from molexp_web._table import cells
 from molexp_web._table.asking import SIZES, Asked, asked_by, asked_of, columns_of, view_of
 from molexp_web._table.filters import OPERATORS, condition, filters_of, query_of, spelled, without
@@ -43,6 +43,8 @@ def runs_page(request: Request) -> Response:
             "listing": listing_of(workspace, asked, known, version, counted="counted" in (part, *request.query_params)),
             "groups": None,
         }
+    if context["listing"] is not None:
+        check_there(request, context["listing"].lines)
     context["version"] = version
     if part:
         return render(request, "runs_live.html", **_common(request, asked), **context)
