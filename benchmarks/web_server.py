@@ -19,7 +19,7 @@ import molexp_web
 
 _SERVE = "import sys; from molexp_cli._main import run; sys.exit(run(['ui', '--port', '0', '-w', sys.argv[1]]))"
 _WAIT = "import time; print(flush=True); time.sleep(60)"
-_LOADED = {".js", ".mjs", ".css", ".html", ".svg", ".wasm", ".zip"}
+_LOADED = {".js", ".mjs", ".css", ".html", ".svg", ".wasm", ".zip", ".gz"}
 """Suffixes of files that a browser loads; those in an archive are compressed already."""
 
 
@@ -109,7 +109,8 @@ def compressed(files: Iterable[Path] | None = None) -> dict[str, float]:
     if files is None:
         files = (Path(molexp_web.__file__).parent / "static").rglob("*")
     return {
-        str(one): (one.stat().st_size if one.suffix == ".zip" else len(gzip.compress(one.read_bytes(), 9))) / 1e3
+        str(one): (one.stat().st_size if one.suffix in (".zip", ".gz") else len(gzip.compress(one.read_bytes(), 9)))
+        / 1e3
         for one in files
         if one.suffix in _LOADED and one.is_file()
     }

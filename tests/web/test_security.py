@@ -113,6 +113,11 @@ def test_scripts_and_styles_are_compressed_and_sent_once(client):
     assert first.text.startswith("/*! https://github.com/leeoniya/uPlot")
     again = asking.get("/static/vendor/uPlot-1.6.32.iife.min.js", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+    plain = asking.get("/static/vendor/uPlot-1.6.32.iife.min.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert (plain.headers["content-type"], plain.text) == (first.headers["content-type"], first.text)
+    assert plain.headers["content-type"].startswith(("text/javascript", "application/javascript"))
+    assert asking.get("/static/site.css").headers["content-encoding"] == "gzip"
 
 
 def test_changes_for_everybody_are_refused(client):

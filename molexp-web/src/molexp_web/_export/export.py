@@ -13,11 +13,12 @@ import molexp as me
 from molexp_web._export.details import Details
 from molexp_web._export.gathering import PARTS_AN_INDEX, RUNS_A_PART, columns_of, gather, index_of
 from molexp_web._export.writing import Copy
+from molexp_web._server.files import unpacked
 
 _EXPERIMENTS = 500
 _SITE = ("index.html", "export.css", "data.js", "views.js", "export.js")
 _VENDOR = {
-    "uPlot.iife.min.js": "uPlot-*.iife.min.js",
+    "uPlot.iife.min.js": "uPlot-*.iife.min.js.gz",
     "uPlot.min.css": "uPlot-*.min.css",
     "uPlot-LICENSE.txt": "uPlot-LICENSE.txt",
 }
@@ -110,7 +111,7 @@ def _site() -> Iterator[tuple[str, bytes]]:
     for name in _SITE:
         yield name, (here / "site" / name).read_bytes()
     for name, pattern in _VENDOR.items():
-        yield name, next((here.parent / "static" / "vendor").glob(pattern)).read_bytes()
+        yield name, unpacked(next((here.parent / "static" / "vendor").glob(pattern)))
 
 
 def _experiments(workspace: me.Workspace) -> list[dict[str, Any]]:

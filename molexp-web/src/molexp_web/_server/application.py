@@ -16,7 +16,6 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 import molexp as me
@@ -24,6 +23,7 @@ from molexp_web._api.curves import KnownCurves
 from molexp_web._pages.forms import Outcomes
 from molexp_web._pages.rendering import url_for
 from molexp_web._server import failing
+from molexp_web._server.files import Files
 from molexp_web._server.security import LOCAL, Guard
 
 PAGES = ("overview", "runs", "run", "compare", "assets", "lineage", "changing")
@@ -100,7 +100,7 @@ def _routes() -> Iterable[BaseRoute]:
             module: Any = import_module(f"molexp_web.{package}.{name}")
             yield from module.ROUTES
     yield Route("/w/{workspace}", _with_slash)
-    yield Mount("/static", _small(StaticFiles(directory=STATIC)), name="static")
+    yield Mount("/static", _small(Files(directory=STATIC)), name="static")
 
 
 def _with_slash(request: Request) -> Response:

@@ -6,8 +6,10 @@ import gzip
 import hashlib
 from collections.abc import Mapping
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 _SMALL = 1024
 
@@ -39,7 +41,7 @@ def conditional(
     every = {"etag": tag, "cache-control": "private, no-cache", "vary": "accept-encoding, cookie", **(headers or {})}
     if has(request, tag):
         return Response(status_code=304, headers=every)
-    if len(data) > _SMALL and "gzip" in request.headers.get("accept-encoding", ""):
+    if len(data) > _SMALL and accepts_gzip(request.scope):
         data = gzip.compress(data, 4, mtime=0)
         every["content-encoding"] = "gzip"
     return Response(data, headers=every, media_type=media_type)
@@ -49,3 +51,8 @@ def has(request: Request, tag: str) -> bool:
     """Tell whether the client has what this tag names."""
     given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
     return tag.removeprefix("W/") in given or "*" in given
+
+
+def accepts_gzip(scope: Scope) -> bool:
+    """Tell whether the client takes compressed answers."""
+    return "gzip" in Headers(scope=scope).get("accept-encoding", "")
