@@ -184,17 +184,19 @@ def test_when_the_scheduler_is_killed_every_call_has_an_outcome(tmp_path):
         assert "The connection to the Dask scheduler was lost" in str(outcome.error)
 
 
-def test_a_cluster_that_is_not_there_is_told_in_words(monkeypatch):
+def test_a_cluster_that_is_not_there_is_told_in_words(tmp_path):
     import dask
 
-    async def scene() -> Outcome:
-        async with DaskExecutor(address="tcp://127.0.0.1:1") as executor:
-            return await executor.submit(Call(kit.add, (1,)))
+    async def scene(**place: Any) -> str:
+        async with DaskExecutor(**place) as executor:
+            return str((await executor.submit(Call(kit.add, (1,)))).error)
 
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        error = asyncio.run(scene()).error
-    assert "The Dask cluster at tcp://127.0.0.1:1 cannot be used" in str(error)
-    assert "Is its scheduler running" in str(error)
+        said = asyncio.run(scene(address="tcp://127.0.0.1:1"))
+        missing = asyncio.run(scene(scheduler_file=tmp_path / "scheduler.json"))
+    assert "The Dask cluster at tcp://127.0.0.1:1 cannot be used" in said
+    assert "Is its scheduler running" in said
+    assert f"The scheduler's file {tmp_path}/scheduler.json has not come in 1 s" in missing
 
 
 @pytest.mark.parametrize(

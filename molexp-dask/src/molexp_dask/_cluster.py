@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
@@ -52,6 +54,11 @@ class Place(Struct, frozen=True):
             raise ValueError("options are arguments of the class that starts a cluster; name that as cluster, too")
         return cls(address, file, cluster, dict(options or {}), workers)
 
+    @property
+    def path(self) -> Path:
+        """The path of the file, from the current folder."""
+        return Path(self.file).absolute()
+
     def load(self) -> Any:
         """Return the class that starts a cluster; None if none is to be started by a class of somebody else.
 
@@ -96,6 +103,7 @@ async def connect(place: Place) -> tuple[Any, Any]:
     cluster = None
     try:
         if place.file:
+            await _wait_for(place.path)
             settings["scheduler_file"] = place.file
         elif address:
             settings["address"] = address
@@ -113,6 +121,28 @@ async def connect(place: Place) -> tuple[Any, Any]:
             f"The Dask cluster {where} cannot be used: {reason}. Is its scheduler running, and can this machine reach it?",
             call="",
         ) from error
+
+
+async def _wait_for(file: Path) -> None:
+    """Wait for a file that a scheduler which has just been started may be about to write; Dask waits for ever.
+
+    Raises:
+        ExecutorError: it does not come.
+    """
+    import dask
+
+    patience = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+    is_there = file.exists
+    try:
+        async with asyncio.timeout(patience):
+            while not is_there():  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise ExecutorError(
+            f"The scheduler's file {file} has not come in {patience:.4g} s. Name the one that "
+            "`dask scheduler --scheduler-file` writes, on a file system that this machine sees.",
+            call="",
+        ) from None
 
 
 async def _start(place: Place) -> Any:

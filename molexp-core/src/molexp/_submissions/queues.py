@@ -80,5 +80,5 @@ class Queues:
         known = ", ".join(sorted(self._plugins.queues()))
         said = f"the profile's executor is {name!r}, which is no queue" if name else "no queue is named"
         raise ProfileError(
-            "", f"{said}; there are {known}.", hint="Name one with --queue, or as the profile's 'executor'."
+            "", f"{said}; there are {known}", hint="Name one with --queue, or as the profile's 'executor'."
         )
