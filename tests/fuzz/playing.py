@@ -16,6 +16,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -247,6 +248,16 @@ def judge_files(case: Case, outside: list[Entry]) -> None:
                         case.wrong.append(f"{path} came from outside")
 
 
+@cache
+def program() -> Any:
+    """Return the program with all of its commands, each of which takes some 10 ms to make."""
+    made = get_command(_main.app)
+    waiting = [made]
+    for group in waiting:
+        waiting += getattr(group, "commands", {}).values()
+    return made
+
+
 @contextlib.contextmanager
 def _watched(case: Case) -> Iterator[None]:
     """Errors that are no MolExp's and are told as if they were a user's mistake are wrong as well."""
@@ -259,11 +270,9 @@ def _watched(case: Case) -> Iterator[None]:
             case.wrong.append(f"{' '.join(arguments)}: taken for a user's mistake: {text}")
         return answer(error, arguments)
 
-    program = get_command(_main.app)
-
     def known(app: Any) -> Any:
-        """Return the program, which takes 20 ms to make, and commands, each of which it makes once."""
-        return program if app is _main.app else get_command(app)
+        """Return the program, which is made already."""
+        return program() if app is _main.app else get_command(app)
 
     with patch.object(_main, "answer", watching), patch("typer.main.get_command", known):
         yield

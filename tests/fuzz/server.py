@@ -85,6 +85,7 @@ def prepare(places: Places) -> tuple[list[Entry], playing.Rows]:
     for name in said[1]["modules"]:
         importlib.import_module(name)
     default_manager().storage_backend("file")
+    playing.program()  # for all cases
     playing.clear(places)
     return taken, said[0]["rows"]
 

@@ -27,6 +27,8 @@ PROGRAM = Path(sys.executable).parent / "molexp"
 SERVER = Path(__file__).with_name("server.py")
 DEADLINE = 120.0  # seconds
 SEED = "PYTHONHASHSEED"
+SAFE = "-P"
+"""The flag that a child can still heed: nothing is imported from the current folder just because it is the current one."""
 LATER = {SEED, "PYTHONPATH", "PYTHONIOENCODING", "PYTHONUNBUFFERED"}
 """Variables of Python that a child can still heed."""
 PR_SET_CHILD_SUBREAPER = 36
@@ -107,7 +109,8 @@ def _request(given: Mapping[str, Any]) -> dict[str, Any] | None:
         words = words[1:]
     elif words[0] != str(PROGRAM):
         return None
-    if not words or (words[0].startswith("-") and words[0] not in ("-c", "-m")):
+    option = words[words[:1] == [SAFE] :][:1]
+    if not option or (option[0].startswith("-") and option[0] not in ("-c", "-m")):
         return None
     return {
         "words": words,

@@ -98,14 +98,17 @@ def take_over(request: dict[str, Any], descriptors: list[int]) -> None:
 
 
 def execute(words: list[str]) -> None:
-    """Do what an interpreter does with these words: ``-c CODE``, ``-m MODULE`` or a file, and arguments."""
-    option, *rest = words
+    """Do what an interpreter does with these words: ``-P`` or not, ``-c CODE``, ``-m MODULE`` or a file, and arguments."""
+    safe = words[0] == "-P"
+    option, *rest = words = words[safe:]
+    places = {"-c": "", "-m": os.getcwd()}
+    folder = places[option] if option in places else str(Path(option).absolute().parent)
+    sys.path[:1] = [] if safe else [folder]
     if option == "-m":
-        sys.path[0], sys.argv = os.getcwd(), rest
+        sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         return
     sys.argv = words if option != "-c" else ["-c", *rest[1:]]
-    sys.path[0] = "" if option == "-c" else str(Path(option).absolute().parent)
     name, text = ("<string>", rest[0]) if option == "-c" else (option, Path(option).read_bytes())
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     if option != "-c":
