@@ -121,7 +121,21 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         page.keyboard.press("Enter")
         visitor.reads("[role=status]", f"Restored {EACH}/r1.")
         assert me.Workspace.load(ws.url).run(f"{EACH}/r1").notes[-1]["text"] == "checked"
+        with ws.project("solvation").experiment("relax").Run(id="alive").start():
+            visitor.go(f"{RELAX}/alive")
+            page.click("details.change > summary")
+            page.fill("textarea[name=note]", "not sent yet")
+            ws.run(f"{EACH}/alive").annotate(tags=["meanwhile"])
+            page.evaluate(REFRESHED)
+            assert page.input_value("textarea[name=note]") == "not sent yet", "what somebody types stays"
         assert visitor.told == []
+
+
+REFRESHED = """() => new Promise((done) => {
+  document.activeElement.blur();
+  document.addEventListener("refreshed", () => done(), { once: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+})"""
 
 
 def test_files_with_scripts_do_nothing(browser, address, evil):

@@ -50,7 +50,8 @@ async function refresh() {
   for (const id of parts) {
     const fresh = page.getElementById(id);
     const old = document.getElementById(id);
-    if (fresh && old && !old.isEqualNode(fresh) && !old.contains(document.activeElement)) old.replaceWith(document.adoptNode(fresh));
+    const busy = old?.contains(document.activeElement) || old?.querySelector("details.menu[open]"); // somebody types there
+    if (fresh && old && !busy && !old.isEqualNode(fresh)) old.replaceWith(document.adoptNode(fresh));
   }
   renew();
   document.dispatchEvent(new CustomEvent("refreshed", { detail: page }));

@@ -68,7 +68,7 @@ function swap(fresh) {
 async function refresh() {
   const now = live();
   if (!now || document.hidden) return;
-  const busy = document.activeElement?.closest?.("details.menu[open]");
+  const busy = document.querySelector("details.menu[open]"); // somebody types there
   if (busy) return;
   try {
     const fresh = await fetched(`${now.dataset.live}&version=${encodeURIComponent(now.dataset.version)}`);
