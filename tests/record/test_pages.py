@@ -183,9 +183,9 @@ def test_an_answer_can_be_read_from_the_row_after_any_other(ws, runs, monkeypatc
             whole = [row.path for row in ws.catalog.runs(where, sort=sort)]
             assert len(whole) > 5
             for place, path in [*enumerate(whole)][::2]:
-                for limit in (2, 3):
-                    following = [row.path for row in ws.catalog.runs(where, sort=sort, after=path, limit=limit)]
-                    assert following == whole[place + 1 : place + 1 + limit], (where, sort, path)
+                limit = 2 + place // 2 % 2
+                following = [row.path for row in ws.catalog.runs(where, sort=sort, after=path, limit=limit)]
+                assert following == whole[place + 1 : place + 1 + limit], (where, sort, path)
             assert [row.path for row in ws.catalog.runs(where, sort=sort, limit=2)] == whole[:2], (where, sort)
             assert [row.path for row in ws.catalog.runs(where, sort=sort, after=whole[2])] == whole[3:]
 
