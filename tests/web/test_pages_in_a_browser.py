@@ -95,6 +95,7 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         page.keyboard.type("by hand")
         page.keyboard.press("Enter")
         visitor.reads("[role=status]", "Added the tag “by hand” to 2 runs.")
+        page.wait_for_load_state()
         assert "done=" not in page.url
         assert len(me.Workspace.load(ws.url).catalog.runs("'by hand' in tags")) == 2
         visitor.go(f"{RELAX}/r1")
