@@ -192,7 +192,7 @@ def compactions_begun(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def forget_folders(ws: me.Workspace) -> None:
     """Let an index believe that no folder is as it was."""
-    for key in ws._session.index.folders():
+    for key in ws._session.index.known().folders:
         ws._session.index.apply(Findings(folders={key: Folder("gone")}))
 
 

@@ -181,7 +181,7 @@ def test_a_look_at_what_does_not_change_costs_the_same_in_any_workspace(in_lab, 
     for count in (3, 60):
         experiment.runs.create_many({"count": count, "n": number} for number in range(count))
         watcher.look()
-        while any(folder.stamp.endswith("?") for folder in in_lab._session.index.folders().values()):
+        while any(folder.stamp.endswith("?") for folder in in_lab._session.index.known().folders.values()):
             watcher.look()
         asked.clear()
         look = watcher.look()

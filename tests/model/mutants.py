@@ -83,10 +83,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(
             "molexp._catalog.refresh.refresh:Refresher._refresh",
             (
-                ("        newest = snapshots.newest_of(snapshots.listed(self._store))\n", ""),
+                ("        newest = snapshots.newest(self._store)\n", ""),
                 (
                     "        news = read_news(",
-                    "        newest = snapshots.newest_of(snapshots.listed(self._store))\n        news = read_news(",
+                    "        newest = snapshots.newest(self._store)\n        news = read_news(",
                 ),
             ),
         ),
@@ -179,7 +179,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "a snapshot is made of an index that was begun anew": (
         _one(
             "molexp._catalog.compaction.compaction:Compactor._cut",
-            "if index.generation != self._generation:",
+            "if known.generation != self._generation:",
             "if False:",
         ),
         _one("molexp._catalog.compaction.compaction:Compactor._note", "changing(self._generation)", "transaction()"),
@@ -217,8 +217,8 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "what came back is not read again": (
         _one(
             "molexp._catalog.refresh.refresh:Refresher._refresh",
-            "        return not self._take_in(news, findings)\n",
-            "        self._take_in(news, findings)\n        return True\n",
+            "        return not self._take_in(known, news, findings)\n",
+            "        self._take_in(known, news, findings)\n        return True\n",
         ),
     ),
     "what came late, after its journal was deleted, is nobody's": (
@@ -261,7 +261,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "what is fenced is taken for what is gone, and what is to be read again for read": (
-        _one("molexp._record.attempts:read_attempts", " if entry.size != len(VOID)", ""),
+        _one("molexp._record.attempts:read_attempts", "if entry.size != len(VOID):", "if True:"),
         _one("molexp._catalog.index.entries:Rows.take_in", "(from_snapshot or self._overtaken)", "False"),
     ),
     "what was read before a doubt settles it": (
@@ -346,7 +346,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one(
             "molexp._catalog.refresh.refresh:Refresher._refresh",
             " - go_on\n",
-            " - {writer for writer, _ in self._index.pending()}\n",
+            " - {writer for writer, _ in known.pending}\n",
         ),
     ),
     "a snapshot does not say of what its author has never seen that it is gone": (

@@ -88,7 +88,7 @@ class Reader:
             refresher.refresh()
             asking = Asking(home.store, home.index, assets=False, generation=refresher.generation)
             with home.index.reading():
-                if asking.answer(Question(), set) is not None:
+                if asking.answer(Question()) is not None:
                     return rows_of(home.index)
             self._simulation.note(self.actor, "= asks again")
 

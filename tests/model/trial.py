@@ -95,7 +95,7 @@ class Trial:
             self.simulation.ghosts.pop(0)()
 
     def _forget(self) -> None:
-        if any(place.index().complete and not self._would_notice(place) for place in self._places):
+        if any(place.index().known().complete and not self._would_notice(place) for place in self._places):
             return
         self.simulation.note(None, "forgets", layout.DERIVED)
         for key in self._world.store.names(f"{layout.DERIVED}/"):
@@ -104,7 +104,7 @@ class Trial:
     @staticmethod
     def _would_notice(place: Place) -> bool:
         """Tell whether an index knows of a journal: numbers of snapshots alone may be reached again."""
-        return bool(place.index().journals())
+        return bool(place.index().known().journals)
 
     # ---------------------------------------------------------------------------------------------------------- the end
 
@@ -128,7 +128,7 @@ class Trial:
             self._refresh(place)
         self._compare(truth, everyone)
         for who, place in everyone.items():
-            if pending := place.index().pending():
+            if pending := place.index().known().pending:
                 raise Violation(f"{who} waits for {sorted(pending)}")
             self._cost(who, place, truth)
 
@@ -164,7 +164,7 @@ class Trial:
             self.simulation.now += LEAP
         left = [*self._world.store.names(f"{layout.JOURNALS}/"), *self._world.store.names(f"{layout.SEALED}/")]
         if left:
-            raise Violation(f"journals are left: {left}; pending: {sorted(place.index().pending())}")
+            raise Violation(f"journals are left: {left}; pending: {sorted(place.index().known().pending)}")
 
     def _cost(self, who: str, place: Place, truth: dict[str, Row]) -> None:
         costs = []

@@ -72,7 +72,7 @@ def test_data_of_a_project_that_was_removed_is_gone_for_rebuild_too(lab, data):
 
     ws.catalog.rebuild()
     assert ws._session.index.owners() <= {""}
-    assert not [key for key in ws._session.index.folders() if "metals" in key]
+    assert not [key for key in ws._session.index.known().folders if "metals" in key]
 
 
 def test_data_restored_by_hand_is_noticed(lab, data, tmp_path):
@@ -144,8 +144,8 @@ def test_what_cannot_be_read_is_read_again_only_when_it_has_changed(lab, lab_run
     while reader.catalog.unreadable() and any(
         stamp.endswith("?")
         for stamp in [
-            *(folder.stamp for folder in reader._session.index.folders().values()),
-            *(stamp for *_, stamp in reader._session.index.doubts()),
+            *(folder.stamp for folder in reader._session.index.known().folders.values()),
+            *(stamp for *_, stamp in reader._session.index.known().doubts),
         ]
     ):
         pass  # changes so recent that another could bear the same time

@@ -40,7 +40,7 @@ def test_what_a_silent_writer_announced_and_never_did_is_fenced(place, silent, w
     assert [place.store.read(key) for key in FENCES[what]] == [VOID] * len(FENCES[what])
     assert derived(place, "journals") == derived(place, "sealed") == []
     assert rows(reader) == rows(place.load()) == before
-    assert reader._session.index.pending() == set()
+    assert reader._session.index.known().pending == set()
     assert not [finding for finding in reader.fsck().findings if "ghost" not in finding.key]
 
 
@@ -57,12 +57,12 @@ def test_what_a_dead_writer_announced_and_never_did_is_dropped(lab, script, what
     )
     reader = lab.load()
     before = rows(reader)
-    assert reader._session.index.pending()
+    assert reader._session.index.known().pending
 
     compact(reader)
 
     assert not any(lab.store.exists(key) for key in FENCES[what])
-    assert reader._session.index.pending() == set()
+    assert reader._session.index.known().pending == set()
     assert rows(reader) == rows(lab.load()) == before
 
 

@@ -136,7 +136,7 @@ def test_journals_that_were_deleted_cost_one_reading_of_everything_and_no_more(t
     for journal in tmp_path.glob(".molexp/journals/*.jsonl"):
         journal.unlink()
     assert statuses(reader) == {"one": "succeeded"}
-    assert reader._session.index.journals() == {}
+    assert reader._session.index.known().journals == {}
 
     with exp.Run(id="two").start():
         pass

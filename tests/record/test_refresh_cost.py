@@ -98,7 +98,7 @@ def refresh(ws) -> None:
 def settle(ws) -> None:
     """And so far that no folder changed so recently that another change could bear the same time."""
     refresh(ws)
-    while any(folder.stamp.endswith("?") for folder in ws._session.index.folders().values()):
+    while any(folder.stamp.endswith("?") for folder in ws._session.index.known().folders.values()):
         refresh(ws)
 
 

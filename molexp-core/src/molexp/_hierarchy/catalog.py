@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
@@ -24,7 +26,6 @@ from molexp._catalog.query.questions import (
 )
 from molexp._catalog.query.totals import Totals, count_totals
 from molexp._catalog.refresh.journals import read_news
-from molexp._catalog.refresh.looking import look_for
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row
@@ -83,8 +84,6 @@ class Catalog:
 
     def __init__(self, session: Session, run: Callable[[str], Run]) -> None:
         self._session = session
-        self._verified: set[str] = set()
-        self._journals: dict[str, str] = {}
         self._run = run  # looks a run up in the workspace
 
     def __repr__(self) -> str:
@@ -160,7 +159,7 @@ class Catalog:
             ['cu-small']
         """
         question = about_runs(where, filters)
-        pager = Pager(self._session.index, question, self._asking, self._there)
+        pager = Pager(self._session.index, question, self._asking)
         rows, is_empty = self._pages(pager), pager.is_empty
         if not pager.sorts:
             rows, is_empty = in_pages(whole := self._ask(question)), not whole
@@ -202,7 +201,7 @@ class Catalog:
     @from_a_sound_index
     def version(self) -> str:
         """Return a text that changes whenever an answer may have changed, unless somebody deletes files by hand."""
-        return version_of(self._session.index, self._refresh(), self._journals)
+        return version_of(self._session.index, self._refresh(), self._refresher.unreadable)
 
     @from_a_sound_index
     def totals(self, *, project: str | None = None) -> Rows[Totals]:
@@ -306,7 +305,7 @@ class Catalog:
                 is_current = self._session.index.generation == generation
                 is_known = tracer.knows(kind, name)
                 found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
-            if is_current and len(self._there([*tracer.owners])) == len(tracer.owners):
+            if is_current and self._refresher.still_there(tracer.owners) == tracer.owners:
                 break
         if not is_known:
             raise reason or NotFoundError(kind, name, where=self._session.store.url)
@@ -316,7 +315,7 @@ class Catalog:
     def unreadable(self) -> Mapping[str, str]:
         """Return what could not be read, key to reason; the answers are right for the rest."""
         self._refresh()
-        return {**self._session.index.problems(), **self._journals}
+        return {**self._session.index.problems(), **self._refresher.unreadable}
 
     @from_a_sound_index
     def rebuild(self) -> Report:
@@ -336,11 +335,13 @@ class Catalog:
             index.discard()
             findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
         self._refresh()
-        known, going_on = index.journals(), index.open_paths() | {layout.owner_of(key) for _, key in index.pending()}
+        known = index.known()
+        going_on = known.open | {layout.owner_of(key) for _, key in known.pending}
         differing, rows = index.anew(self._read_and_compare) if self._session.workspace.exists() else ([], 0)
         if differing:  # later announcements are no fault of the index
-            going_on |= {layout.owner_of(key) for _, key in read_news(self._session.store, known).announced}
-        told = going_on | {owner for owner, *_ in index.doubts()}  # of what cannot be read, the reason is told
+            news = read_news(self._session.store, known.journals)
+            going_on |= {layout.owner_of(key) for _, key in news.announced}
+        told = going_on | {owner for owner, *_ in index.known().doubts}  # of what cannot be read, the reason is told
         for owner, key, what in differing:
             if owner not in (told if what == GONE else going_on):
                 findings.append(Finding(key, f"{what} in the index", "mended"))
@@ -380,7 +381,7 @@ class Catalog:
     # ------------------------------------------------------------------------------------------------------------- pieces
 
     def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
-        return {**self._session.index.left_out(scope, assets=assets), **self._journals}
+        return {**self._session.index.left_out(scope, assets=assets), **self._refresher.unreadable}
 
     def _read_and_compare(self, index: Index) -> tuple[list[tuple[str, str, str]], int]:
         self._read_all(index)
@@ -395,36 +396,32 @@ class Catalog:
 
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""
-        if not self._session.workspace.exists():
-            return self._session.index.generation
-        self._session.process.send(self._session.store)
-        self._session.background.wait()
-        refresher = Refresher(self._session, self._session.index)
+        session, index = self._session, self._session.index
+        self._refresher = refresher = Refresher(session, index)
+        if not session.workspace.exists():
+            return index.generation
+        session.process.send(session.store)
+        session.background.wait()
         refresher.refresh()
-        self._verified = refresher.verified
-        self._journals = {**refresher.unreadable}
-        self._session.index.note_queued(queued_runs(open_submissions(self._session.store, self._journals)))
+        index.note_queued(queued_runs(open_submissions(session.store, refresher.unreadable)))
         return refresher.generation
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
             asking = self._asking(assets=assets)
-            found = asking.answer(question, self._there)
+            found = asking.answer(question)
             if found is not None:
                 break
         else:
-            found = asking.answer(question, set, surely=True) or []
+            found = asking.answer(question, surely=True) or []
         if self._session.workspace.exists():
             self._session.compact_if_due()  # now that the answer is there
         return found
 
     def _asking(self, *, assets: bool = False) -> Asking:
         """Bring the index up to date, and return who answers by it."""
-        return Asking(self._session.store, self._session.index, assets=assets, generation=self._refresh())
-
-    def _there(self, paths: Sequence[str]) -> set[str]:
-        """Return those of some runs and scopes that are there, where looking is cheap; the others are taken out of the index."""
-        return look_for(self._session, self._session.index, paths, self._verified)
+        store, index, generation = self._session.store, self._session.index, self._refresh()
+        return Asking(store, index, assets=assets, generation=generation, is_there=self._refresher.still_there)
 
     def _pages(self, pager: Pager) -> Iterator[Sequence[Row]]:
         while page := self._page(pager):
@@ -437,8 +434,7 @@ class Catalog:
         return pager.page()
 
     def _run_rows(self, rows: Iterable[Row], left_out: Mapping[str, str], hidden: int) -> Rows[RunRow]:
-        found = (RunRow(self._session, path, data) for path, data in rows)
-        return Rows(found, describe_row, RUN_COLUMNS, left_out, hidden)
+        return Rows(starmap(partial(RunRow, self._session), rows), describe_row, RUN_COLUMNS, left_out, hidden)
 
     def _beside(self, question: Question) -> tuple[dict[str, str], int]:
         """Return what could not be read of a question's scope, and how many archived runs it leaves out."""

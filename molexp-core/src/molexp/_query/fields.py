@@ -24,14 +24,8 @@ def leaf(value: Any) -> Leaf | dict[str, Any] | None:
         A scalar; a list of normal forms; the dict that a mapping is, whose values are as recorded; ``None`` for null.
         A tagged float is that float, a reference is the text that it holds, ``$dict`` is the mapping that it stands for.
     """
-    if type(value) is dict:
-        return _untagged(value)
-    return _elements(value, 1) if type(value) is list else value
-
-
-def _untagged(value: dict[str, Any]) -> Leaf | dict[str, Any]:
-    if len(value) != 1:
-        return value
+    if type(value) is not dict or len(value) != 1:
+        return _elements(value, 1) if type(value) is list else value
     ((tag, payload),) = value.items()
     if tag[:1] != "$":
         return value
@@ -53,5 +47,5 @@ def _elements(items: list[Any], depth: int) -> list[Any]:
         if type(item) is list:
             found.append(_elements(item, depth + 1) if depth < MAX_DEPTH else {})
         else:
-            found.append(_untagged(item) if type(item) is dict else item)
+            found.append(leaf(item))
     return found

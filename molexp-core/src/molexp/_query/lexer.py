@@ -46,6 +46,7 @@ _INSTEAD = {
     **dict.fromkeys("`“”‘’", "Quotes are straight, ' or \"."),
     ";": "Conditions are joined by and, or.",
 }
+_WRONG = re.compile("|".join(map(re.escape, _INSTEAD)))
 _QUOTE_IT = "A name or a text that is more than letters, digits and _ is quoted."
 
 
@@ -84,7 +85,8 @@ def read_token(text: str, position: int) -> Token:
         return _number(text, found)
     if (found := _ROOT.match(text, start)) is not None:
         return _name(text, found)
-    instead = next((sign for sign in _INSTEAD if text.startswith(sign, start)), "")
+    wrong = _WRONG.match(text, start)
+    instead = wrong[0] if wrong else ""
     if (found := _SIGN.match(text, start)) is not None and len(found[0]) >= len(instead):
         return Token("sign", found[0], start, found.end())
     hint = _INSTEAD.get(instead, _QUOTE_IT)
@@ -126,7 +128,7 @@ def _name(text: str, root: re.Match[str]) -> Token:
         end = found.end()
     if (rest := _HYPHENATED.match(text, end)) is not None:
         raise _hyphen(text, start, end, parts, rest[0])
-    if sum(part.count(".") + 1 for part in parts) > MAX_DEPTH:
+    if ".".join(parts).count(".") >= MAX_DEPTH:
         reason = f"the name has more than {MAX_DEPTH} parts"
         raise QueryError(text, start, reason, hint="Nothing is recorded that deep.")
     return Token("field", tuple(parts), start, end)

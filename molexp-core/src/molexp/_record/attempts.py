@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.causes import Ending, cause_of
@@ -16,7 +17,7 @@ from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key
 from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
 from molexp._values.ids import new_token
-from molexp._values.numbers import is_count
+from molexp._values.numbers import count, is_count
 from molexp._values.patterns import late
 from molexp._values.status import UNENDED, RunStatus
 from molexp._values.times import utc_now, utc_text
@@ -26,6 +27,7 @@ from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, 
 if TYPE_CHECKING:
     from molexp._record.owners import Owner
 
+_KEY = attrgetter("key")
 _ATTEMPT = late(key_patterns.ATTEMPT)
 _SEGMENT = late(key_patterns.SEGMENT)
 _WRITER = late(key_patterns.WRITER)
@@ -71,15 +73,15 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
         cover: filled with the files that are read, and at most their sizes; what was fenced reads as absent.
     """
     listing = store.children(layout.executions(run_folder))
-    files = _files_of_attempts(listing)
-    if cover is not None:
-        cover.update((match[0], entry.size) for match, entry in files if entry.size != len(VOID))
-    numbers = sorted({int(match[1]) for match, _ in files})
-    attempts = [_read_attempt(store, run_folder, number, listing) for number in numbers]
-    if cover is not None and any(attempt.problem for attempt in attempts):
-        # whoever can read what could not be read here knows more, however small it is
-        broken = {attempt.problem_key.rpartition("/")[2] for attempt in attempts if attempt.problem}
-        cover.update((name, 0) for name in broken & cover.keys())
+    numbers, sizes, attempts = set[int](), {} if cover is None else cover, list[AttemptFacts]()
+    for match, entry in _files_of_attempts(listing):
+        numbers.add(int(match[1]))
+        if entry.size != len(VOID):
+            sizes[match[0]] = entry.size
+    for number in sorted(numbers):
+        attempts.append(attempt := _read_attempt(store, run_folder, number, listing))
+        if attempt.problem and (name := attempt.problem_key.rpartition("/")[2]) in sizes:
+            sizes[name] = 0  # whoever can read what could not be read here knows more, however small it is
     return attempts
 
 
@@ -90,7 +92,7 @@ def read_attempt(store: Store, run_folder: str, number: int) -> AttemptFacts:
 
 def _read_attempt(store: Store, run_folder: str, number: int, listing: Listing) -> AttemptFacts:
     problem, key = "", end_key(run_folder, number)
-    if any(entry.key == key for entry in listing.entries):
+    if key in map(_KEY, listing.entries):
         try:
             end = check_shape(decode_object(store.read(key), key), key, "end")
             facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
@@ -108,7 +110,7 @@ def _anchored(facts: AttemptFacts, run_folder: str) -> AttemptFacts:
     assets = facts.contents.assets
     if not facts.problem and (reason := next(filter(None, map(absurd, assets.values())), "")):
         facts.problem, facts.problem_key = reason, (end_key if facts.ended else claim_key)(run_folder, facts.number)
-    scope = next((record.get("scope") for record in assets.values()), None)
+    scope = next(iter(assets.values()), {}).get("scope")
     if not isinstance(scope, str) or not layout.is_run(scope) or (was := layout.folder(scope)) == run_folder:
         return facts
     facts.contents.assets = {
@@ -143,22 +145,19 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
     """Return bytes of events that an end did not fold, by key: they came after it."""
     if not isinstance(folded, dict):
         return {}
-    folded = {name: length for name, length in folded.items() if is_count(length)}
     late = {}
     for entry in listing.entries:
-        counted = folded.get(layout.claim_name(number))
-        if counted is not None and entry.key == claim_key(run_folder, number):
-            late[entry.key] = _beyond(store, entry, counted)
+        if entry.key == claim_key(run_folder, number) and is_count(known := folded.get(layout.claim_name(number))):
+            late[entry.key] = _beyond(store, entry, known)
     for folder in (str(number), f"{number}.s"):
-        if folder not in listing.folders:
-            continue
-        for entry in store.children(f"{layout.executions(run_folder)}/{folder}").entries:
-            file = entry.key.rpartition("/")[2]
-            if match := _SEGMENT.fullmatch(file):
-                extra = entry.size if int(match[2]) >= folded.get(f"{folder}/{match[1]}", 0) else 0
-            else:
-                extra = _beyond(store, entry, folded.get(f"{folder}/{file}", 0))
-            late[entry.key] = extra
+        if folder in listing.folders:
+            for entry in store.children(f"{layout.executions(run_folder)}/{folder}").entries:
+                file = entry.key.rpartition("/")[2]
+                if match := _SEGMENT.fullmatch(file):
+                    is_folded = int(match[2]) < count(folded.get(f"{folder}/{match[1]}"))
+                    late[entry.key] = 0 if is_folded else entry.size
+                else:
+                    late[entry.key] = _beyond(store, entry, count(folded.get(f"{folder}/{file}")))
     return {key: extra for key, extra in late.items() if extra > 0}
 
 
@@ -182,13 +181,23 @@ def _of_events(store: Store, run_folder: str, number: int, listing: Listing, key
     head = lines[0] if lines and lines[0].get("type") == "claim" else {}
     contents.provenance = head.get("provenance")
     if lines and is_void(lines[0]):
-        if any(entry.key == copy_keys(run_folder, number)[0] for entry in listing.entries):
-            return _of_copy(store, run_folder, number, listing)
-        return _void(number)
+        is_copied = copy_keys(run_folder, number)[0] in map(_KEY, listing.entries)
+        return _of_copy(store, run_folder, number, listing) if is_copied else _void(number)
     for event in lines[1:] if head else lines:
         contents.add(event)
-    seen, bad = [_said_at(lines)], {key: broken} if broken else {}
-    _fold_writers(store, layout.executions(run_folder), number, listing, contents, folded, seen, bad)
+    seen, bad, executions = [_said_at(lines)], {key: broken} if broken else {}, layout.executions(run_folder)
+    for entry in writer_files(store, executions, number, listing):
+        events, length, broken = decode_lines(store.read(entry.key), entry.key)
+        if broken:
+            bad[entry.key] = broken
+        for event in events:
+            contents.add(event)
+        seen.append(_said_at(events))
+        name = entry.key.removeprefix(f"{executions}/")
+        if match := _SEGMENT.fullmatch(entry.key.rpartition("/")[2]):
+            folded[name.removesuffix(f"-{match[2]}.jsonl")] = int(match[2]) + 1
+        else:
+            folded[name] = length
     facts = AttemptFacts(number, dict(head, folded=folded), contents, RunStatus.RUNNING, False, seen=max(seen))
     if bad:
         facts.problem_key = next(iter(bad))
@@ -280,32 +289,6 @@ def last_sign(store: Store, facts: AttemptFacts, beat: str = "") -> str:
             with suppress(StoreError):
                 signs.append(utc_text(store.stat(str(record.get("key"))).modified))
     return min(max(sign for sign in ["", *signs] if _AT.fullmatch(sign) or not sign), utc_now())
-
-
-def _fold_writers(
-    store: Store,
-    executions: str,
-    number: int,
-    listing: Listing,
-    contents: Contents,
-    folded: dict[str, int],
-    seen: list[str],
-    bad: dict[str, int],
-) -> None:
-    """Fold what the attempt's other writers, and segments, hold; `bad` is filled with how many lines cannot be read."""
-    for entry in writer_files(store, executions, number, listing):
-        file = entry.key.rpartition("/")[2]
-        events, length, broken = decode_lines(store.read(entry.key), entry.key)
-        if broken:
-            bad[entry.key] = broken
-        for event in events:
-            contents.add(event)
-        seen.append(_said_at(events))
-        name = entry.key.removeprefix(f"{executions}/")
-        if match := _SEGMENT.fullmatch(file):
-            folded[name.removesuffix(f"-{match[2]}.jsonl")] = int(match[2]) + 1
-        else:
-            folded[name] = length
 
 
 def writer_files(store: Store, executions: str, number: int, listing: Listing) -> Iterator[Stat]:

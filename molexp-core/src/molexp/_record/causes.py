@@ -88,10 +88,21 @@ def cause_of(said: Mapping[str, Any]) -> str | None:
     return str(told) if told is not None else None
 
 
+def shown_attempts(document: Mapping[str, Any]) -> list[Any]:
+    """Return what a run's ``run.json`` says of each attempt, oldest first."""
+    history = document.get("execution_history")
+    return history if isinstance(history, list) else []
+
+
+def newest_attempt(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a run's ``run.json`` says of its newest attempt; empty if there is none."""
+    history = shown_attempts(document)
+    return history[-1] if history and isinstance(history[-1], dict) else {}
+
+
 def cause_of_run(document: Mapping[str, Any]) -> str | None:
     """Return the cause of the newest attempt's end, of a run as ``run.json`` has it."""
-    history = document.get("execution_history")
-    last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
+    last = newest_attempt(document)
     status, cause = document.get("status"), document.get("cause") or last.get("cause")
     return cause_of({**last, "status": status, "cause": cause}) if cause or status in _ENDED_BADLY else None
 

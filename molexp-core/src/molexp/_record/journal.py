@@ -260,7 +260,7 @@ def _is_said(line: Mapping[str, Any]) -> bool:
 
 def _keys(line: Mapping[str, Any], name: str) -> set[str]:
     found = line.get(name)
-    return {key for key in found if _is_key(key)} if isinstance(found, list) else set()
+    return set(filter(_is_key, found)) if isinstance(found, list) else set()
 
 
 def _is_key(key: Any) -> bool:

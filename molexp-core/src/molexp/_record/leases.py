@@ -59,6 +59,11 @@ def boot_clock() -> float:
     return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
 
+def listed_leases(store: Store) -> dict[str, str]:
+    """Return the leases of live attempts, with their versions, by their keys."""
+    return {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
+
+
 class Sightings(Protocol):
     """Remembers, across processes, when leases were first seen as they are."""
 

@@ -16,7 +16,7 @@ MOST = 1000
 OWN = ("step", "time")
 """The fields that every point has beside its metrics."""
 
-_LAST, _STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP, _COUNT, _LOWEST, _HIGHEST = range(9)
+_LAST, _STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP, _COUNT, LOWEST, HIGHEST = range(9)
 
 Series = list[Any]
 """The statistics of one name: last, step, min, min_step, max, max_step, count, lowest and highest step."""
@@ -91,10 +91,10 @@ def _take_in(one: Series, value: float, step: int) -> None:
         one[_MAX], one[_MAX_STEP] = value, step
     elif one[_MIN] != one[_MIN] and value == value:  # noqa: PLR0124 - the first that is not NaN
         one[_MIN:_COUNT] = value, step, value, step
-    if step > one[_HIGHEST]:
-        one[_HIGHEST] = step
-    elif step < one[_LOWEST]:
-        one[_LOWEST] = step
+    if step > one[HIGHEST]:
+        one[HIGHEST] = step
+    elif step < one[LOWEST]:
+        one[LOWEST] = step
 
 
 def to_document(one: Series, *, steps: bool = False) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def from_document(found: Any) -> Series | None:
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     one += [lowest, highest]
-    are_steps = all(type(one[place]) is int for place in (_STEP, _MIN_STEP, _MAX_STEP, _LOWEST, _HIGHEST))
+    are_steps = all(type(one[place]) is int for place in (_STEP, _MIN_STEP, _MAX_STEP, LOWEST, HIGHEST))
     return one if None not in (last, least, greatest) and are_steps and is_count(one[_COUNT]) else None
 
 
@@ -129,14 +129,9 @@ def merge(older: Series, newer: Series) -> Series:
         *least[_MIN:_MAX],
         *greatest[_MAX:_COUNT],
         older[_COUNT] + newer[_COUNT],
-        min(older[_LOWEST], newer[_LOWEST]),
-        max(older[_HIGHEST], newer[_HIGHEST]),
+        min(older[LOWEST], newer[LOWEST]),
+        max(older[HIGHEST], newer[HIGHEST]),
     ]
-
-
-def steps_of(one: Series) -> tuple[int, int]:
-    """Return the lowest and the highest step of a name."""
-    return one[_LOWEST], one[_HIGHEST]
 
 
 _NAN = float("nan")

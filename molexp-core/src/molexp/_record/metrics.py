@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.folding import AttemptFacts
-from molexp._record.metric_summaries import MOST, Series, Summary, from_document, merge, steps_of, to_document
+from molexp._record.metric_summaries import HIGHEST, LOWEST, MOST, Series, Summary, from_document, merge, to_document
 from molexp._storage import layout
 from molexp._values.documents import decode_lines, decode_object
 from molexp._values.numbers import count
@@ -60,9 +60,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
                 found[name] = one
             else:
                 left_out += 1
-    if not logged:
-        return {}
-    summary = {"metrics": {name: to_document(one) for name, one in found.items()}}
+    summary = {"metrics": dict(zip(found, map(to_document, found.values()), strict=True))} if logged else {}
     return {**summary, "metrics_left_out": left_out} if left_out else summary
 
 
@@ -104,18 +102,16 @@ def _kept(
             yield _below(store, record, names, limits.get(task, {})), left_out
             own.append((task, names))
         for task, names in own:
-            lower(limits.setdefault(task, {}), {name: steps_of(one)[0] for name, one in names.items()})
+            lower(limits.setdefault(task, {}), {name: one[LOWEST] for name, one in names.items()})
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
     """Return the statistics of the points that no later attempt has replaced; read again where some of a name's were."""
-    whole = {name: one for name, one in names.items() if steps_of(one)[1] < limits.get(name, NEVER)}
-    partly = {
-        name: limits[name] for name, one in names.items() if name not in whole and steps_of(one)[0] < limits[name]
-    }
-    if not partly:
-        return whole
-    kept = whole | read_summary(store, record, partly).names
+    if limits.keys().isdisjoint(names):
+        return names
+    whole = {name: one for name, one in names.items() if one[HIGHEST] < limits.get(name, NEVER)}
+    partly = {name: limits[name] for name, one in names.items() if name not in whole and one[LOWEST] < limits[name]}
+    kept = whole | (read_summary(store, record, partly).names if partly else {})
     return {name: kept[name] for name in names if name in kept}
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
+from molexp._record.causes import shown_attempts
 from molexp._record.fences import VOID, definition_keys, is_void
 from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
 from molexp._record.leases import Observer
@@ -138,9 +139,10 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     if attempts and observer is not None and not attempts[-1].ended:
         attempts[-1] = observer.settle(path, attempts[-1], write=not edits.deleted)  # a freed run is not to return
         settled = attempts[-1].ended
-    for copied in (one for one in attempts if one.as_of and edits.cancel_of(one.number)):
-        copied.status = RunStatus.CANCELLED
-        copied.head["reason"] = "it was cancelled in this copy; what became of it elsewhere, a sync tells"
+    for one in attempts:
+        if one.as_of and edits.cancel_of(one.number):
+            one.status = RunStatus.CANCELLED
+            one.head["reason"] = "it was cancelled in this copy; what became of it elsewhere, a sync tells"
     _note_lost_ends(path, attempts[:-1])
     if attempts and layout.is_end(attempts[-1].problem_key) and not attempts[-1].contents.results:
         # Its end cannot be read, and there are no events that say the same: what was written for people has to do.
@@ -184,8 +186,7 @@ def _now_ended(
 
 def shown_end(definition: Mapping[str, Any], number: int) -> Mapping[str, Any]:
     """Return what ``run.json`` shows to people of the end of an attempt; nothing if it shows none."""
-    history = definition.get("execution_history")
-    for entry in history if isinstance(history, list) else ():
+    for entry in shown_attempts(definition):
         if isinstance(entry, dict) and entry.get("attempt") == number and entry.get("status") in _FINISHED:
             return entry
     return {}

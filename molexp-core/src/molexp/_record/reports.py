@@ -50,16 +50,14 @@ class Report(Struct, frozen=True):
 
     def __str__(self) -> str:
         totals = ", ".join(f"{name} {value}" for name, value in self.counts.items())
-        lines = [f"{self.operation}: {totals or 'nothing to report'}"]
+        first = f"{self.operation}: {totals or 'nothing to report'}"
         if self.operation == "verify":
-            rows = self.counts.get("rows", 0)
+            rows, problems = self.counts.get("rows", 0), len(self.findings)
             found = (
-                f"found {len(self.findings)} problem{'' if len(self.findings) == 1 else 's'}"
-                if self.findings
-                else "the index matches the files"
+                f"found {problems} problem{'' if problems == 1 else 's'}" if problems else "the index matches the files"
             )
-            lines = [f"Checked {rows} row{'' if rows == 1 else 's'}; {found}."]
-        lines += [f"  {found.key}: {found.what}{f' ({found.done})' if found.done else ''}" for found in self.findings]
+            first = f"Checked {rows} row{'' if rows == 1 else 's'}; {found}."
+        lines = [first, *(f"  {one.key}: {one.what}{f' ({one.done})' if one.done else ''}" for one in self.findings)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -149,7 +149,7 @@ def open_submissions(store: Store, unreadable: dict[str, str] | None = None, *, 
         except RecordError as error:
             if unreadable is not None:
                 unreadable[layout.submission_key(submission)] = str(error)
-    return [one for one in found if one.end is None]
+    return found
 
 
 def queued_runs(submissions: Iterable[SubmissionFacts]) -> dict[str, Queued]:
@@ -270,12 +270,8 @@ def _is_row(row: object, *types: type) -> bool:
 
 def attempted_by(history: Iterable[Mapping[str, Any]], submission: str) -> bool:
     """Tell whether one of the attempts at a run was a job's of this submission."""
-    return any(_submission_of(attempt) == submission for attempt in history)
-
-
-def _submission_of(attempt: Mapping[str, Any]) -> str:
-    found = attempt.get("submission")
-    return str(found.get("id")) if isinstance(found, Mapping) else ""
+    named = (attempt.get("submission") for attempt in history)
+    return any(isinstance(found, Mapping) and found.get("id") == submission for found in named)
 
 
 def job_of(attempt: Mapping[str, Any]) -> tuple[str, int] | None:

@@ -49,7 +49,7 @@ def changed(definition: Mapping[str, Any], repeated: Any) -> list[str]:
 
 
 def _encoded(definition: Mapping[str, Any]) -> bytes:
-    return encode([definition.get(name) for name in _COUNTING["run"]])
+    return encode([*map(definition.get, _COUNTING["run"])])
 
 
 def _counting(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from enum import Enum
+from functools import partial
 from hashlib import sha256
 from typing import IO, TypeVar
 
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import settled
+from molexp._record.leases import listed_leases
 from molexp._storage.hashing import FILE, hash_of, hashed
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen
@@ -86,7 +88,9 @@ class Copier:
         self._notes: list[tuple[str, str, str]] = []
         self._later: dict[str, Stat] = {}
         self._written: list[str] = []
-        self.leases = source.leases_now  # as they were when the batch began
+        self.leases: Callable[[], dict[str, str]] = partial(
+            listed_leases, source.store
+        )  # as they were when the batch began
         self._slow = source.store.slow or destination.store.slow
 
     def each(self, act: Callable[[T], R], some: Iterable[T]) -> list[R]:

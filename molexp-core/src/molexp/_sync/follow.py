@@ -19,6 +19,7 @@ from molexp._catalog.refresh.journals import News, read_news
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.deletions import delete_edit_of
 from molexp._record.journal import writer_of_journal
+from molexp._record.leases import listed_leases
 from molexp._storage import layout
 from molexp._sync.reports import SyncProgress, SyncReport
 from molexp._sync.sync import Pair, opened
@@ -127,8 +128,8 @@ class _Follower(Struct):
         store = self.pair.ours._session.store
         self._stays(self.pair.ours)  # a source that is not mounted has nothing new
         news = read_news(store, self._journals)
-        number, _ = snapshots.newest_of(snapshots.listed(store))
-        leases = {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
+        number, _ = snapshots.newest(store)
+        leases = listed_leases(store)
         if time.monotonic() - self._everything_at >= _EVERYTHING or self._has_missed(news, number):
             began = time.monotonic()
             news = read_news(store, {}) if self._journals else news

@@ -14,9 +14,11 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
+from molexp._record.causes import shown_attempts
 from molexp._record.fences import definition_keys
 from molexp._record.folding import STATE_KEYS, AttemptFacts
 from molexp._record.incomplete import is_torn, settled
+from molexp._record.leases import listed_leases
 from molexp._record.reading import read_definition, read_documents, read_run
 from molexp._storage import key_patterns, layout
 from molexp._storage.equivalence import differing
@@ -168,7 +170,9 @@ class RunSync:
             what = f"another run has this id at the destination: {', '.join(names)} differ"
             copier.ledger.note("conflicts", key, what)
             return False
-        self._ended = _history(theirs) < _history(ours)  # whoever wrote the end may have died before he showed it
+        self._ended = len(shown_attempts(theirs)) < len(
+            shown_attempts(ours)
+        )  # whoever wrote the end may have died before he showed it
         if entry is not None and there is not None and not self._ended:
             copier.note_same(entry)
         return True
@@ -373,7 +377,7 @@ class RunSync:
         if self._definition_key != layout.document(self.path) or "run.json" not in self.entries:
             return None
         data = self._copier.read(self.entries["run.json"].key)
-        return data if _history(decode_object(data, "run.json")) == len(self._attempts) else None
+        return data if len(shown_attempts(decode_object(data, "run.json"))) == len(self._attempts) else None
 
     def _note_definitions(self) -> None:
         """Remember that both sides mean the same run: that need not be found out again."""
@@ -389,7 +393,7 @@ class RunSync:
 
 def sync_runs(copier: Copier, runs: list[RunSync]) -> None:
     """Bring a batch of runs."""
-    copier.leases = cache(copier.source.leases_now)
+    copier.leases = cache(partial(listed_leases, copier.source.store))
     runs = _each(copier, RunSync.plan, runs)
     copier.announce(key for run in runs for key in run.first())
     runs = _each(copier, RunSync.begin, runs)
@@ -426,9 +430,3 @@ def _why(last: AttemptFacts, path: str, *, goes_on: bool) -> str:
     if goes_on:
         return f"{whose}, goes on"
     return f"{whose}, is over ({last.head.get('reason')}), and its end cannot be written at the source"
-
-
-def _history(document: Mapping[str, object]) -> int:
-    """Return how many attempts a ``run.json`` shows."""
-    found = document.get("execution_history")
-    return len(found) if isinstance(found, list) else 0

@@ -81,10 +81,6 @@ class Side:
         """Return what lies in one folder now, by the keys below it."""
         return {entry.key.removeprefix(f"{folder}/"): entry for entry in self.store.list(folder)}
 
-    def leases_now(self) -> dict[str, str]:
-        """Return the versions of the leases, by their keys."""
-        return {entry.key: entry.version for entry in self.store.children(layout.LIVE).entries}
-
     def version(self, key: str) -> str:
         """Return the version of a file as it was listed; `NOTHING` if it was not there."""
         found = self.entries.get(key)

@@ -19,7 +19,6 @@ __all__ = [
     "encode",
     "encode_line",
     "encode_pretty",
-    "encode_sorted",
     "encoded",
     "json_type",
 ]
@@ -30,7 +29,6 @@ MAX_NESTING = MAX_DEPTH + 56
 _PADDING = b"\0 \t\r\n"
 
 _encoder = msgspec.json.Encoder()
-_sorting_encoder = msgspec.json.Encoder(order="deterministic")
 _decoder = msgspec.json.Decoder()
 
 
@@ -68,18 +66,6 @@ def encoded(doc: Any) -> Any:
         TypeError: for a value that is not plain.
     """
     return msgspec.Raw(encode(doc))
-
-
-def encode_sorted(doc: Any) -> bytes:
-    """Return a document as compact UTF-8 JSON whose bytes do not depend on the order of keys.
-
-    Raises:
-        TypeError: for a value that is not plain.
-    """
-    try:
-        return _sorting_encoder.encode(doc)
-    except (ValueError, OverflowError):
-        return _sorting_encoder.encode(_encodable(doc))
 
 
 def encode_pretty(doc: Any) -> bytes:
@@ -146,7 +132,7 @@ def decode_lines(data: bytes, key: str) -> tuple[list[dict[str, Any]], int, int]
         docs = _decoder.decode_lines(whole)
     except (ValueError, RecursionError):
         return _decode_each(whole, key, length)
-    objects = [doc for doc in docs if type(doc) is dict]
+    objects = docs if {*map(type, docs)} <= {dict} else [doc for doc in docs if type(doc) is dict]
     if _is_too_deep(docs, whole, len(objects)):
         return _decode_each(whole, key, length)
     return objects, length, len(docs) - len(objects)

@@ -148,6 +148,9 @@ class Rows(Table, Sequence[R], Generic[R]):
             return Rows(self._rows[index], self._describe, self._columns, self.unreadable, self.archived)
         return self._rows[index]
 
+    def __iter__(self) -> Iterator[R]:
+        return iter(self._rows)
+
     def __repr__(self) -> str:
         shown = [f"  {row!r}" for row in self._rows[:_LISTED]]
         more = [f"  ... and {len(self) - _LISTED} more"] if len(self) > _LISTED else []

@@ -32,8 +32,8 @@ def clean(store: Store, newest: int, checked: Iterable[str]) -> None:
         newest: the number of the manifest that is known to be the newest; if there is a newer one, others clean up.
         checked: names of journals that were read a moment ago, and are journals.
     """
-    listing = snapshots.listed(store)
-    number, _ = snapshots.newest_of(listing)
+    listing = store.children(layout.SNAPSHOTS)
+    number = max((snapshots.number_of(entry.key) for entry in listing.entries), default=0)
     if not number or number != newest:
         return
     try:

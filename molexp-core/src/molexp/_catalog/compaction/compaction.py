@@ -87,7 +87,8 @@ class Compactor:
         parts = _by_writer(listed_journals(self._store))
         done = self._done(parts)
         return (
-            sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done, self._index.journals())) >= MANY
+            sum(len(parts[writer]) for writer in done) + len(_left_behind(parts, done, self._index.known().journals))
+            >= MANY
         )
 
     def compact(self) -> dict[str, int]:
@@ -123,7 +124,7 @@ class Compactor:
 
     def _done(self, parts: Mapping[str, list[Stat]]) -> set[str]:
         """Return writers who are done: by their own word, because they are dead, or by all that one can see."""
-        known = self._index.journals()
+        known = self._index.known().journals
         done: set[str] = set()
         silent: dict[str, str] = {}
         for writer, entries in parts.items():
@@ -135,9 +136,9 @@ class Compactor:
             ):
                 done.add(writer)
             elif owner != self._session.owner:
-                silent[writer] = _newest(entries).version
+                silent[f"journal {writer}"] = _newest(entries).version
         seconds = self._index.all_unchanged_for(silent, boot_clock(), self._session.owner.boot)
-        return done | {writer for writer in silent if seconds[writer] >= self._store.lease_ttl}
+        return done | {what.partition(" ")[2] for what, time in seconds.items() if time >= self._store.lease_ttl}
 
     def _seal(self, counts: dict[str, int]) -> tuple[dict[str, Stat], dict[str, Stat]]:
         """Seal the journals of those who are done.
@@ -147,7 +148,7 @@ class Compactor:
         """
         parts = _by_writer(listed_journals(self._store))
         over = self._done(parts)
-        left = _left_behind(parts, over, self._index.journals())
+        left = _left_behind(parts, over, self._index.known().journals)
         done = {writer for writer in over if self._seal_one(parts[writer])}
         counts["sealed"] += len(done)
         open_still = {entry.key.rpartition("/")[2] for entry in self._store.children(layout.JOURNALS).entries}
@@ -174,14 +175,13 @@ class Compactor:
     def _settle(self, sealed: Mapping[str, Stat], counts: dict[str, int]) -> set[Hint]:
         """Read sealed journals to their ends; returns hints of theirs that need not be waited for."""
         self._refresher.refresh()
-        writers = {writer_of_journal(name) for name in sealed}
-        waiting = {hint for hint in self._index.pending() if hint[0] in writers}
+        writers, known = set(map(writer_of_journal, sealed)), self._index.known()
+        waiting = {hint for hint in known.pending if hint[0] in writers}
         if not waiting:
             return set()
-        known = self._index.journals()
         dead = set()
         if not self._store.late_effects:
-            owners = {writer: _owner(known, writer) for writer in writers}
+            owners = {writer: _owner(known.journals, writer) for writer in writers}
             dead = {one for one, owner in owners.items() if owner and self._session.observer.known_dead(owner)}
         fenced = {hint for hint in waiting if hint[0] not in dead and is_known(hint[1])}
         dropped = fence_hints(self._store, fenced)
@@ -205,7 +205,7 @@ class Compactor:
 
     def _base(self) -> Manifest:
         """Return the newest snapshot, and load all of it into the index; a new beginning if it cannot be used."""
-        number, _ = self._index.snapshot
+        number, _ = self._index.known().snapshot
         if not number:
             return Manifest(0)
         try:
@@ -239,7 +239,7 @@ class Compactor:
             and self._is_whole(cut.journals[name], entry, name)
             and writer_of_journal(name) not in waited
         }
-        writers = {writer_of_journal(name) for name in folded}
+        writers = set(map(writer_of_journal, folded))
         folded |= {
             name: entry.version
             for name, entry in left.items()
@@ -267,7 +267,7 @@ class Compactor:
             for segment in written:
                 self._store.delete(segment.key)
             return False
-        newest, version = snapshots.newest_of(snapshots.listed(self._store))
+        newest, version = snapshots.newest(self._store)
         if newest != number:
             return False  # somebody has gone on already; or we were so slow that the number had become free again
         self._note(manifest, cut, writers, version)
@@ -314,12 +314,13 @@ class Compactor:
             MovedError: the index was begun anew, perhaps by somebody who knew less than the snapshot that this builds on.
         """
         with index.reading():
-            if index.generation != self._generation:
+            known = index.known()
+            if known.generation != self._generation:
                 raise MovedError
             ((rows,),) = index.select(
                 "SELECT (SELECT count(*) FROM entities WHERE news > 0) + (SELECT count(*) FROM removed)"
             )
-            return Cut(rows, index.news, index.journals(), index.pending())
+            return Cut(rows, known.news, known.journals, known.pending)
 
     def _write_whole(self, number: int) -> tuple[Segment, Cut]:
         """Write the whole index as a segment; returns it with what it knows, which may be more by now."""

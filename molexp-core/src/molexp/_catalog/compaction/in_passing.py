@@ -44,7 +44,7 @@ class AutoCompaction:
         if now < self._not_before or not index.location or not _may_be_due(index):
             return
         self._not_before = now + _PAUSE / 10
-        begun = f"{index.snapshot[0]} {now // _PAUSE}"
+        begun = f"{index.known().snapshot[0]} {now // _PAUSE}"
         if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
             import pickle
 

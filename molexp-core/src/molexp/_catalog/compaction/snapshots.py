@@ -108,7 +108,7 @@ class Manifest(Struct, frozen=True):
             "segments": [segment._asdict() for segment in self.segments],
             "journals": {name: [mark.at, mark.owner] for name, mark in sorted(self.journals.items())},
             "pending": sorted([journal, key] for journal, key in self.pending),
-            "folded": {str(number): dict(names) for number, names in _newest(self.folded)},
+            "folded": {str(number): dict(names) for number, names in sorted(self.folded.items())[-_REMEMBERED:]},
         }
         return encode_pretty({**document, "sha256": _digest_of(document)})
 
@@ -124,24 +124,15 @@ def _key_of(key: Any) -> str:
     return str(key)
 
 
-def _newest(folded: Mapping[int, Mapping[str, str]]) -> list[tuple[int, Mapping[str, str]]]:
-    return sorted(folded.items())[-_REMEMBERED:]
-
-
 def manifest_key(number: int) -> str:
     """Return the key of a manifest."""
     return f"{layout.SNAPSHOTS}/{number}.json"
 
 
-def listed(store: Store) -> Listing:
-    """Return what there is of snapshots."""
-    return store.children(layout.SNAPSHOTS)
-
-
-def newest_of(listing: Listing) -> tuple[int, str]:
+def newest(store: Store) -> tuple[int, str]:
     """Return the number and version of the newest manifest; 0 if there is none."""
     found = (0, "")
-    for entry in listing.entries:
+    for entry in store.children(layout.SNAPSHOTS).entries:
         if (match := _MANIFEST.fullmatch(entry.key.rpartition("/")[2])) and int(match[1]) > found[0]:
             found = int(match[1]), entry.version
     return found
@@ -224,7 +215,7 @@ def damaged_parts(store: Store) -> dict[str, str]:
     """Return what is not what was written of the newest snapshot, with the reason."""
     from tempfile import TemporaryDirectory
 
-    number, _ = newest_of(listed(store))
+    number, _ = newest(store)
     found: dict[str, str] = {}
     try:
         segments = read_manifest(store, number).segments if number else ()

@@ -12,6 +12,7 @@ from typing import Any
 
 from molexp._catalog.index.columns import INTEGERS, fits, text_of
 from molexp._catalog.index.place import ELEMENTS
+from molexp._query.fields import leaf
 from molexp._values.canonical import canonical_json
 from molexp._values.ids import spelled
 from molexp._values.value_path import MAX_DEPTH
@@ -27,8 +28,6 @@ STATISTICS = ("last", "step", "min", "min_step", "max", "max_step", "count")
 
 _LONGEST = 200  # characters or bytes of a cell
 _MOST = 64  # elements of a list
-_PAIR = 2
-_FLOATS: dict[str, Cell] = {"nan": NAN, "inf": float("inf"), "-inf": float("-inf")}
 
 
 def parts_of(path: str, document: Mapping[str, Any] | None) -> list[str | None]:
@@ -60,14 +59,15 @@ def text_of_notes(document: Mapping[str, Any]) -> str | None:
 
 def packed(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Return what the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
-    return {name: [found.get(column) for column in STATISTICS] for name, found in metrics.items()}
+    return {name: [*map(found.get, STATISTICS)] for name, found in metrics.items()}
 
 
 def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield what a row says of each metric of a run, in the order of `STATISTICS`."""
     found = document.get("metrics")
-    if isinstance(found, dict):
-        yield from ((name, one) for name, one in found.items() if isinstance(one, list) and len(one) == len(STATISTICS))
+    for name, one in found.items() if isinstance(found, dict) else ():
+        if isinstance(one, list) and len(one) == len(STATISTICS):
+            yield name, one
 
 
 def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -81,8 +81,8 @@ def unpacked(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def metric_rows(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Cell | None], bool]]:
     """Yield the name of each metric of a run, its statistics, and True if one of them is too large for a cell."""
     for name, values in statistics_of(document):
-        row = [None if value is None else cell(value) for value in values]
-        yield f"metrics.{name}", row, any(one is None is not value for one, value in zip(row, values, strict=True))
+        row = [*map(cell, values)]
+        yield f"metrics.{name}", row, row.count(None) > values.count(None)
 
 
 def asset_cells(record: Mapping[str, Any]) -> Iterator[tuple[str, Cell | None]]:
@@ -114,16 +114,13 @@ def cells(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Cell | N
 
 
 def _mapping(name: str, value: dict[str, Any], depth: int) -> Iterator[tuple[str, Cell | None]]:
-    if len(value) == 1:
-        ((tag, payload),) = value.items()
-        if tag == "$dict" and isinstance(payload, list):
-            value = {str(pair[0]): pair[1] for pair in payload if isinstance(pair, list) and len(pair) == _PAIR}
-        elif tag[:1] == "$":
-            yield name, cell(value)
-            return
-    if not value:
+    found = leaf(value) if len(value) == 1 else value
+    if not isinstance(found, dict):
+        yield name, cell(found)
+        return
+    if not found:
         yield name, EMPTY
-    for inner, item in value.items():
+    for inner, item in found.items():
         if type(item) is dict or type(item) is list:
             yield from cells(f"{name}.{inner}", item, depth + 1)
         elif item is not None:
@@ -143,12 +140,8 @@ def cell(value: Any) -> Cell | None:
         return value if len(value) <= _LONGEST and fits(value) else None
     if kind is list:
         return _list_cell(value)
-    if kind is dict and len(value) == 1:
-        ((tag, payload),) = value.items()
-        if tag == "$float" and isinstance(payload, str) and payload in _FLOATS:
-            return _FLOATS[payload]
-        if tag[:1] == "$" and isinstance(payload, str):
-            return cell(payload)
+    if kind is dict and not isinstance(found := leaf(value), dict):
+        return cell(found)
     return None
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from molexp._record.causes import cause_of_run
+from molexp._record.causes import cause_of_run, newest_attempt, shown_attempts
 from molexp._values.numbers import count
 
 Type: TypeAlias = Literal["text", "integer", "real", "flag"]
@@ -47,7 +47,7 @@ class Column(Struct, frozen=True):
 
     def read_from(self, document: Mapping[str, Any]) -> Any:
         """Return what the table holds of a run's document."""
-        return self.read(document, _newest_attempt(document))
+        return self.read(document, newest_attempt(document))
 
     def value_of(self, document: Mapping[str, Any]) -> Any:
         """Return its value, as queries compare it and users see it."""
@@ -57,7 +57,7 @@ class Column(Struct, frozen=True):
 
 def row_of_columns(document: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what the table holds of a run, in the order of `COLUMNS`."""
-    newest = _newest_attempt(document)
+    newest = newest_attempt(document)
     return tuple([column.read(document, newest) for column in COLUMNS])
 
 
@@ -74,11 +74,6 @@ def fits(text: str) -> bool:
         return False
 
 
-def _newest_attempt(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    history = document.get("execution_history")
-    return history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
-
-
 def _text_of_run(name: str) -> Read:
     return lambda run, _: text_of(run.get(name))
 
@@ -90,15 +85,6 @@ def _text_of_attempt(name: str) -> Read:
 def _replica(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
     replica = run.get("replica") or 0
     return replica if type(replica) is int and replica in INTEGERS else 0
-
-
-def _attempts(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
-    history = run.get("execution_history")
-    return len(history) if isinstance(history, list) else 0
-
-
-def _cancels(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
-    return count(run.get("cancels"))
 
 
 def _seconds(_: Mapping[str, Any], attempt: Mapping[str, Any]) -> float | None:
@@ -118,8 +104,8 @@ COLUMNS = (
     Column("profile", "text", _text_of_run("profile")),
     Column("archived", "flag", lambda run, _: int(run.get("archived") is True)),
     Column("imported", "flag", lambda run, _: int(bool(run.get("imported_from")))),
-    Column("attempts", "integer", _attempts),
-    Column("cancels", "integer", _cancels, compared=False),
+    Column("attempts", "integer", lambda run, _: len(shown_attempts(run))),
+    Column("cancels", "integer", lambda run, _: count(run.get("cancels")), compared=False),
     Column("started_at", "text", _text_of_attempt("started_at"), compared=False),
     Column("ended_at", "text", _text_of_attempt("ended_at"), compared=False),
     Column("seconds", "real", _seconds, compared=False),

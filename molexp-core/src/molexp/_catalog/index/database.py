@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -198,10 +199,14 @@ class Database:
         with self.lock:
             return self._connect().execute(sql, tuple(values)).fetchall()
 
+    def column(self, sql: str, values: Iterable[Any] = ()) -> set[Any]:
+        """Return the values in the only column of a query."""
+        return set(chain.from_iterable(self.select(sql, values)))
+
     def numbers(self, sql: str, values: Iterable[Any] = ()) -> array[int]:
-        """Return the integers in the only column of a query, of which there may be millions."""
+        """Return the integers in the only column of a query, in order; there may be millions."""
         with self.lock:
-            return array("q", (number for (number,) in self._connect().execute(sql, tuple(values))))
+            return array("q", chain.from_iterable(self._connect().execute(sql, tuple(values))))
 
     # ------------------------------------------------------------------------------------------------------------- images
 

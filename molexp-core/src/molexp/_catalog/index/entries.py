@@ -36,6 +36,7 @@ BORN = "token:"
 _OF_RUNS = (*(column.name for column in COLUMNS), *REFERENCES)
 _ENTITY = ("path", "project", "experiment", "run", "stamp", "shown", "open", "news", *_OF_RUNS)
 _CHANGE = f"UPDATE entities SET {', '.join(f'{name} = ?' for name in _ENTITY)} WHERE id = ?"  # noqa: S608 - constants
+_KNOWN = "SELECT id, cover, document, shown, open, news, stamp, sum FROM entities LEFT JOIN documents USING (id) WHERE path = ?"
 _ADD = {
     "entities": f"INSERT INTO entities (id, {', '.join(_ENTITY)}) VALUES (?, {', '.join('?' * len(_ENTITY))})",  # noqa: S608 - constants
     "documents": "INSERT INTO documents VALUES (?, ?, ?, ?)",
@@ -45,6 +46,10 @@ _ADD = {
     "uses": "INSERT OR IGNORE INTO uses VALUES (?, ?, ?, ?)",
     "metrics": "INSERT OR REPLACE INTO metrics VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
+_LAST = (
+    "SELECT (SELECT value FROM meta WHERE name = 'news'), (SELECT coalesce(max(id), 0) FROM entities), "
+    "(SELECT coalesce(max(id), 0) FROM assets)"
+)
 _ADD_FIELD = "INSERT OR IGNORE INTO fields VALUES (?, ?, ?)"
 
 
@@ -108,17 +113,15 @@ class Rows:
         self._connection = connection
         self._names = names
         self._origins = origins or {}
-        found = connection.execute("SELECT value FROM meta WHERE name = 'news'").fetchone()
-        self._news = int(found[0]) if found else 0
-        self._first = self._news
+        news, entities, assets = connection.execute(_LAST).fetchone()
+        self._news = self._first = int(news or 0)
         self._overtaken = since not in (None, self._news)
-        ids = {
-            table: (connection.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)  # noqa: S608 - one of these
-            for table in ("entities", "assets")
-        }
-        self.unmet = not ids["entities"] or (unmet and not self._overtaken)
-        self._ids = {table: itertools.count(last + 1) for table, last in ids.items()}
-        self._added: dict[str, list[tuple[Any, ...]]] = {statement: [] for statement in _ADD}
+        self.unmet = not entities or (unmet and not self._overtaken)
+        self._entities, self._assets = (
+            itertools.count(entities + 1),
+            itertools.count(assets + 1),
+        )  # ids of what is added
+        self._added: defaultdict[str, list[tuple[Any, ...]]] = defaultdict(list)
         self._fields: defaultdict[int, list[tuple[int, Cell, int]]] = defaultdict(list)  # by their names' ids
         self._shared: dict[str, int] = {}
         self._counters = Counters()
@@ -127,7 +130,7 @@ class Rows:
         """Write what was added, and how many changes there were, which is returned."""
         for table, rows in self._added.items():
             self._connection.executemany(_ADD[table], rows)
-            rows.clear()
+        self._added.clear()
         for _, cells_of_one in sorted(self._fields.items()):
             self._connection.executemany(_ADD_FIELD, in_order(cells_of_one))  # neighbours are written together
         self._fields.clear()
@@ -144,7 +147,7 @@ class Rows:
             anew: it was read from the files when all else was read, too: it replaces whatever there is.
             from_snapshot: the newest snapshot has it like that.
         """
-        row = None if self.unmet else self._known(entry.path)
+        row = None if self.unmet else self._connection.execute(_KNOWN, (entry.path,)).fetchone()
         known: dict[str, int] = decode(row[1], entry.path) if row is not None and row[1] else {}
         if self._overtaken and self._is_outdated(entry, known):
             return False
@@ -158,8 +161,9 @@ class Rows:
             return False
         entry.open |= bool(was_open) and (from_snapshot or self._overtaken)  # this may have been read before
         encoded = encode(entry.document) if entry.document is not None else None
-        if was_open and not entry.open and entry.document is not None:
-            self._forget_lease(entry)
+        if was_open and not entry.open and (history := (entry.document or {}).get("execution_history")):
+            lease = layout.lease(entry.path, history[-1]["attempt"])
+            self._connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
         same = encoded == document and bool(shown) == (encoded is not None) and entry.cover == known
         if same and known_sum == checksum(entry.path, document, cover) and self._same_records(number, entry):
             if from_snapshot and news:
@@ -201,17 +205,18 @@ class Rows:
 
     def note_gone(self, paths: set[str]) -> set[str]:
         """Return those of some paths that have no row: nobody is to take them from a snapshot."""
-        sql = "SELECT 1 FROM entities WHERE path = ?"
-        lacking = {path for path in paths if self._connection.execute(sql, (path,)).fetchone() is None}
-        for path in lacking:
-            self._note_gone(path)
+        lacking = set()
+        for path in paths:
+            if self._connection.execute("SELECT 1 FROM entities WHERE path = ?", (path,)).fetchone() is None:
+                lacking.add(path)
+                self._note_gone(path)
         return lacking
 
     def note_news(self, paths: set[str]) -> None:
         """Mark what was announced as changed even where it is as a snapshot has it: in between it may have been another."""
         self._news += bool(paths)
         sql = "UPDATE entities SET news = ? WHERE path = ? AND news = 0"
-        self._connection.executemany(sql, ((self._news, path) for path in paths))
+        self._connection.executemany(sql, itertools.product((self._news,), paths))
 
     def _note_gone(self, path: str) -> None:
         self._news += 1
@@ -269,18 +274,11 @@ class Rows:
         sql = "UPDATE entities SET open = max(open, ?), news = CASE news WHEN 0 THEN ? ELSE news END WHERE id = ?"
         self._connection.execute(sql, (int(doubtful), self._news, number))
 
-    def _known(self, path: str) -> Any:
-        return self._connection.execute(
-            "SELECT id, cover, document, shown, open, news, stamp, sum FROM entities LEFT JOIN documents USING (id) "
-            "WHERE path = ?",
-            (path,),
-        ).fetchone()
-
     def _insert(self, entry: Entry, from_snapshot: bool) -> None:
         if not (from_snapshot or self.unmet):
             self._connection.execute("DELETE FROM removed WHERE path = ?", (entry.path,))
         self._counters.know(entry.path, 1)
-        number = next(self._ids["entities"])
+        number = next(self._entities)
         self._added["entities"].append((number, *self._entity(entry, from_snapshot)))
         self._fill(number, entry, encode(entry.document) if entry.document is not None else None)
 
@@ -310,35 +308,23 @@ class Rows:
                 self._added["metrics"].append((self._id_of(name, partial=is_partial), number, *row))
         for record in entry.assets:
             self._add_asset(number, entry.path, record)
-        if entry.uses:
-            self._added["uses"] += (
-                (asset, number, attempt, task)
-                for asset, attempt, task in entry.uses
-                if text_of(asset) is not None and text_of(task) is not None and is_count(attempt)
-            )
+        for asset, attempt, task in entry.uses:
+            if text_of(asset) is not None and text_of(task) is not None and is_count(attempt):
+                self._added["uses"].append((asset, number, attempt, task))
         if entry.problems:
             self._note_problems(entry)
 
-    def _forget_lease(self, entry: Entry) -> None:
-        if history := (entry.document or {}).get("execution_history"):
-            lease = layout.lease(entry.path, history[-1]["attempt"])
-            self._connection.execute("DELETE FROM sightings WHERE attempt = ?", (lease,))
-
     def _note_problems(self, entry: Entry) -> None:
         self._connection.execute("DELETE FROM problems WHERE owner = ?", (entry.path,))
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)",
-            (
-                (entry.path, *(text.encode(errors="backslashreplace").decode() for text in (key, reason)), stamp)
-                for key, reason in entry.problems.items()
-                for stamp in (entry.stamps.get(key, ""),)
-            ),
-        )
+        for key, reason in entry.problems.items():
+            texts = [text.encode(errors="backslashreplace").decode() for text in (key, reason)]
+            values = (entry.path, *texts, entry.stamps.get(key, ""))
+            self._connection.execute("INSERT OR REPLACE INTO problems VALUES (?, ?, ?, ?)", values)
 
     def _add_asset(self, owner: int, path: str, record: Mapping[str, Any]) -> None:
         producer = record.get("producer")
         by = producer.get("run") if isinstance(producer, dict) else None
-        number, size = next(self._ids["assets"]), count(record.get("size"))
+        number, size = next(self._assets), count(record.get("size"))
         self._counters.hold(path, size)
         self._added["assets"].append(
             (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -53,8 +54,8 @@ class Folder:
         for path in sorted(paths):
             known = (problems or {}).get(path, {})
             entry = self._one(path, known)
-            if entry is not None and entry.problems and (stamps := self._stamps(entry)):
-                # The stamps have to be older than what is read: they may be mended meanwhile.
+            stamps = {key: stamp for key in (entry.problems if entry else ()) if (stamp := self._look(key))}
+            if stamps:  # they have to be older than what is read: that may be mended meanwhile
                 entry = self._one(path, known)
                 if entry is not None:
                     entry.stamps = stamps
@@ -66,9 +67,6 @@ class Folder:
 
     def _one(self, path: str, problems: Mapping[str, str]) -> Entry | None:
         return self._run(path) if layout.is_run(path) else self._data(path, problems)
-
-    def _stamps(self, entry: Entry) -> dict[str, str]:
-        return {key: stamp for key in entry.problems if (stamp := self._look(key))}
 
     def is_there(self, path: str) -> bool:
         """Tell whether there is a run or scope at a path, as far as can be told."""
@@ -102,9 +100,11 @@ class Folder:
             return name.startswith(BORN)
 
     def _run(self, path: str) -> Entry | None:
-        document = layout.document(path)
-        stamp = self._stamp(document)
+        document, stamp = layout.document(path), ""
         try:
+            if not self._store.slow:  # looking is cheap
+                with suppress(StoreError):
+                    stamp = self._store.stat(document).version
             state = read_run(self._store, path, self._observer)
         except OUTAGES:
             raise
@@ -117,76 +117,50 @@ class Folder:
             return Entry.unreadable(path, error.key or document, error)
         except Exception as error:  # noqa: BLE001 - one record that nobody foresaw must not block the rest
             return Entry.unreadable(path, document, f"{type(error).__name__}: {error}")
-        last = next((one for one in reversed(state.attempts) if not one.void), None)
         cover = {**state.cover, f"{BORN}{state.definition.get('token')}": 0}
-        if state.edits.deleted:
-            unclear = {
-                key: why for key, why in state.problems.items() if layout.is_edit(key)
-            }  # it may have been restored
+        if state.edits.deleted:  # unless an edit that cannot be read has restored it
+            unclear = {key: why for key, why in state.problems.items() if layout.is_edit(key)}
             return Entry(path, None, False, cover, problems=unclear, stamp=stamp)
-        is_open = last is not None and not last.ended
+        is_open = bool(state.attempts) and not state.attempts[-1].ended
         row = full_row(self._store, state, path)
         return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
 
-    def _stamp(self, key: str) -> str:
-        """Return what a document looks like, where looking is cheap."""
-        if self._store.slow:
-            return ""
-        try:
-            return self._store.stat(key).version
-        except StoreError:
-            return ""
-
     def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
         entry = Entry(scope, None, False, problems=dict(problems))
-        self._definition(scope, entry)
-        base = layout.below(scope, layout.DATA)
-        try:
-            folders = self._store.children(base).folders
-        except OUTAGES:
-            raise
-        except StoreError as error:
-            entry.problems[base] = str(error)
-            return entry
-        for folder in folders:
-            self._versions(f"{base}/{folder}", entry)
+        document, base = layout.document(scope), layout.below(scope, layout.DATA)
+        with _noting(entry, document), suppress(KeyNotFoundError):
+            decode_document(self._store.read(document), document)
+        with _noting(entry, base):
+            for folder in self._store.children(base).folders:
+                self._versions(f"{base}/{folder}", entry)
         return entry if entry.assets or entry.problems or self.is_there(scope) else None
 
-    def _definition(self, scope: str, entry: Entry) -> None:
-        key = layout.document(scope)
-        try:
-            decode_document(self._store.read(key), key)
-        except OUTAGES:
-            raise
-        except KeyNotFoundError:
-            return
-        except (CorruptRecordError, StoreError) as error:
-            entry.problems[key] = str(error)
-
     def _versions(self, folder: str, entry: Entry) -> None:
-        try:
-            files = self._store.children(folder).entries
-        except OUTAGES:
-            raise
-        except StoreError as error:
-            entry.problems[folder] = str(error)
-            return
-        for file in files:
-            name = file.key.rpartition("/")[2]
-            if not (name.endswith(".json") and is_number(name[:-5])) or file.size == len(VOID):
-                continue
-            entry.cover[file.key] = 0
-            try:
-                record = decode_document(self._store.read(file.key), file.key)
-            except OUTAGES:
-                raise
-            except (CorruptRecordError, StoreError) as error:
-                entry.problems[file.key] = str(error)
-                continue
-            if record.get("type") == "data":
-                entry.assets.append(record)
-                if reason := absurd(record):
-                    entry.problems[file.key] = reason
+        with _noting(entry, folder):
+            for file in self._store.children(folder).entries:
+                name = file.key.rpartition("/")[2]
+                if name.endswith(".json") and is_number(name[:-5]) and file.size != len(VOID):
+                    entry.cover[file.key] = 0
+                    with _noting(entry, file.key):
+                        self._version(file.key, entry)
+
+    def _version(self, key: str, entry: Entry) -> None:
+        record = decode_document(self._store.read(key), key)
+        if record.get("type") == "data":
+            entry.assets.append(record)
+            if reason := absurd(record):
+                entry.problems[key] = reason
+
+
+@contextmanager
+def _noting(entry: Entry, key: str) -> Iterator[None]:
+    """Note what cannot be read in an entry, unless that says nothing of the record."""
+    try:
+        yield
+    except OUTAGES:
+        raise
+    except (CorruptRecordError, StoreError) as error:
+        entry.problems[key] = str(error)
 
 
 def _key_of(path: str, name: str) -> str:
@@ -197,30 +171,26 @@ def _key_of(path: str, name: str) -> str:
 
 
 def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
-    """Return a run's row as the index has it, with its metrics."""
-    row = {**row_of(state, path), **(found := run_metrics(store, path, state))}
-    if found:
-        row["metrics"] = packed(found["metrics"])
+    """Return a run's row: ``run.json`` as it would be, its metrics, and how many requests to cancel it there are."""
+    row = state.to_document()
+    if state.edits.cancels:
+        row["cancels"] = len(state.edits.cancels)
+    row.pop("token", None)
+    row["project"], row["experiment"], folder = path.split("/")  # wherever it was moved to
+    row["id"] = spelled(row.get("id"), folder)
+    if found := run_metrics(store, path, state):
+        row |= found | {"metrics": packed(found["metrics"])}
     return row
 
 
-def row_of(state: RunState, path: str) -> dict[str, Any]:
-    """Return a run's row, as ``run.json`` would have it, with the number of requests to cancel the run if there are any."""
-    document = state.to_document()
-    if state.edits.cancels:
-        document["cancels"] = len(state.edits.cancels)
-    document.pop("token", None)
-    document["project"], document["experiment"], folder = path.split("/")  # wherever it was moved to
-    document["id"] = spelled(document.get("id"), folder)
-    return document
-
-
-def _assets(state: RunState) -> list[dict[str, object]]:
+def _assets(state: RunState) -> list[dict[str, Any]]:
     """Return the records of its assets; the summary of its metrics is in its own row."""
-    return [
-        {name: value for name, value in record.items() if name != "summary"} if "summary" in record else record
-        for record in state.assets()
-    ]
+    found = state.assets()
+    for place, record in enumerate(found):
+        if "summary" in record:
+            found[place] = {**record}
+            del found[place]["summary"]
+    return found
 
 
 def _uses(state: RunState) -> list[tuple[str, int, str]]:

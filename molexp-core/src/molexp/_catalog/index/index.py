@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct, field
@@ -25,6 +26,8 @@ class MovedError(Exception):
 T = TypeVar("T")
 
 _AT_ONCE = 500
+_ONE_BELOW = ("experiment IS NULL AND project IS NOT NULL", "run IS NULL AND experiment IS NOT NULL", "run IS NOT NULL")
+"""Conditions on the paths one level below the workspace, a project and an experiment."""
 
 Hint = tuple[str, str]
 """A writer's token, and a key that its journal announces."""
@@ -54,6 +57,32 @@ class Folder(Struct, frozen=True):
     stamp: str
     extra: int = 0
     listed: float = 0.0
+
+
+class Known(Struct, frozen=True):
+    """Everything that the index knows at one moment.
+
+    Attributes:
+        complete: Everything was read once.
+        generation: see `Index.generation`.
+        news: the number of the newest change.
+        snapshot: number and version of the newest snapshot of which everything is known; 0 if there was none.
+        journals: The mark up to which each journal was read.
+        pending: writers, and keys announced by them that were not there yet.
+        open: runs whose newest attempt had no end, and whatever else is to be looked at again.
+        doubts: owners of what could not be read, its keys, and their stamps.
+        folders: folders that were listed, as they were then.
+    """
+
+    complete: bool
+    generation: str
+    news: int
+    snapshot: tuple[int, str]
+    journals: dict[str, Mark]
+    pending: set[Hint]
+    open: set[str]
+    doubts: list[tuple[str, str, str]]
+    folders: dict[str, Folder]
 
 
 class Findings(Struct):
@@ -107,22 +136,38 @@ class Index(Database):
 
     # ------------------------------------------------------------------------------------------------------- what is seen
 
-    @property
-    def complete(self) -> bool:
-        """Tell whether everything was read once."""
-        return bool(self.select("SELECT 1 FROM meta WHERE name = 'complete'"))
+    def known(self) -> Known:
+        """Return what the index knows now."""
+        with self.reading() as connection:
+            execute = connection.execute
+            meta = dict(execute("SELECT name, value FROM meta"))
+            journals = execute("SELECT name, mark, owner FROM journals")
+            folders = execute("SELECT key, stamp, extra, listed FROM folders")
+            return Known(
+                complete="complete" in meta,
+                generation=str(meta.get("generation", "")),
+                news=int(meta.get("news", 0)),
+                snapshot=(int(meta.get("snapshot", 0)), str(meta.get("version", ""))),
+                journals={name: Mark(*mark) for name, *mark in journals},
+                pending=set(execute("SELECT journal, key FROM pending")),
+                open=set(chain.from_iterable(execute("SELECT path FROM entities WHERE open = 1"))),
+                doubts=execute("SELECT owner, key, stamp FROM problems").fetchall(),
+                folders={key: Folder(*folder) for key, *folder in folders},
+            )
 
     @property
     def generation(self) -> str:
         """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
-        found = self.select("SELECT value FROM meta WHERE name = 'generation'")
-        return str(found[0][0]) if found else ""
+        return self._noted("generation")
 
     @property
     def news(self) -> int:
         """The number of the newest change."""
-        found = self.select("SELECT value FROM meta WHERE name = 'news'")
-        return int(found[0][0]) if found else 0
+        return int(self._noted("news") or 0)
+
+    def _noted(self, name: str) -> str:
+        """Return a fact about the index; "" if nothing is noted under this name."""
+        return str(next(iter(self.column("SELECT value FROM meta WHERE name = ?", (name,))), ""))
 
     def anew(self, fill: Callable[[Index], T]) -> T:
         """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
@@ -143,15 +188,9 @@ class Index(Database):
             MovedError: it is another one by now.
         """
         with self.transaction() as connection:
-            if generation not in (None, self.generation_in(connection)):
+            if generation not in (None, self.generation):
                 raise MovedError
             yield connection
-
-    @staticmethod
-    def generation_in(connection: sqlite3.Connection) -> str:
-        """Return the same as `generation`, within a transaction."""
-        found = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
-        return str(found[0]) if found else ""
 
     @staticmethod
     def note_complete(connection: sqlite3.Connection) -> str:
@@ -162,24 +201,6 @@ class Index(Database):
         )
         return generation
 
-    @property
-    def snapshot(self) -> tuple[int, str]:
-        """Number and version of the newest snapshot of which everything is known; 0 if there was none."""
-        found = dict(self.select("SELECT name, value FROM meta WHERE name IN ('snapshot', 'version')"))
-        return int(found.get("snapshot", 0)), str(found.get("version", ""))
-
-    def journals(self) -> dict[str, Mark]:
-        """Return how far each journal was read."""
-        return {name: Mark(mark, owner) for name, mark, owner in self.select("SELECT name, mark, owner FROM journals")}
-
-    def pending(self) -> set[Hint]:
-        """Return writers, and keys announced by them that were not there yet."""
-        return {(journal, key) for journal, key in self.select("SELECT journal, key FROM pending")}
-
-    def open_paths(self) -> set[str]:
-        """Return runs whose newest attempt had no end, and whatever else is to be looked at again."""
-        return {path for (path,) in self.select("SELECT path FROM entities WHERE open = 1")}
-
     def hidden(self) -> list[tuple[str, dict[str, int]]]:
         """Return runs that are known and not shown, with their covers."""
         sql = "SELECT path, cover FROM entities JOIN documents USING (id) WHERE shown = 0 AND run IS NOT NULL"
@@ -187,45 +208,21 @@ class Index(Database):
 
     def owners(self) -> set[str]:
         """Return every run and scope that something is known of."""
-        return {path for (path,) in self.select("SELECT path FROM entities")}
+        return self.column("SELECT path FROM entities")
 
     def members(self, scope: str) -> set[str]:
         """Return the paths that are known one level below a scope."""
-        values: tuple[str, ...]
-        match scope.split("/") if scope else []:
-            case [project, experiment]:
-                sql, values = "project = ? AND experiment = ? AND run IS NOT NULL", (project, experiment)
-            case [project]:
-                sql, values = "project = ? AND experiment IS NOT NULL AND run IS NULL", (project,)
-            case _:
-                sql, values = "project IS NOT NULL AND experiment IS NULL", ()
-        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
+        return self.within(scope, _ONE_BELOW[layout.depth(scope)])
 
     def counted(self, experiment: str) -> int:
         """Return how many runs are known of an experiment."""
-        found = self.select("SELECT runs FROM sizes WHERE experiment = ?", (experiment,))
-        return int(found[0][0]) if found else 0
+        return sum(self.column("SELECT runs FROM sizes WHERE experiment = ?", (experiment,)))
 
-    def within(self, scope: str) -> set[str]:
-        """Return the paths that are known of a scope and of all below it."""
-        if not scope:
-            return self.owners()
-        project, _, experiment = scope.partition("/")
-        sql, values = (
-            ("project = ? AND experiment = ?", (project, experiment)) if experiment else ("project = ?", (project,))
-        )
-        return {path for (path,) in self.select(f"SELECT path FROM entities WHERE {sql}", values)}  # noqa: S608 - constants
-
-    def doubts(self) -> list[tuple[str, str, str]]:
-        """Return owners of what could not be read, its keys, and their stamps."""
-        return [(owner, key, stamp) for owner, key, stamp in self.select("SELECT owner, key, stamp FROM problems")]
-
-    def folders(self) -> dict[str, Folder]:
-        """Return folders that were listed, with their stamps then."""
-        return {
-            key: Folder(stamp, extra, listed)
-            for key, stamp, extra, listed in self.select("SELECT key, stamp, extra, listed FROM folders")
-        }
+    def within(self, scope: str, condition: str = "1") -> set[str]:
+        """Return the paths that are known of a scope and of all below it, as far as they meet a condition."""
+        names = scope.split("/") if scope else []
+        wanted = [f"{level} = ?" for level, _ in zip(("project", "experiment"), names, strict=False)]
+        return self.column(f"SELECT path FROM entities WHERE {' AND '.join([*wanted, condition])}", names)  # noqa: S608 - constants
 
     def problems(self) -> dict[str, str]:
         """Return what could not be read: key to reason."""
@@ -273,7 +270,7 @@ class Index(Database):
 
     def segments(self) -> set[str]:
         """Return the segments of snapshots that were taken in."""
-        return {key for (key,) in self.select("SELECT key FROM segments")}
+        return self.column("SELECT key FROM segments")
 
     def lacks_origin(self, provenance: str) -> bool:
         """Tell whether a provenance document has not been taken in yet."""
@@ -282,26 +279,19 @@ class Index(Database):
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         """See `Sightings`."""
         try:
-            return self._unchanged_for(attempt, version, now, boot)
+            return self.all_unchanged_for({attempt: version}, now, boot)[attempt]
         except sqlite3.DatabaseError as error:
             if is_busy(error):
                 raise
             self.discard()
-            return self._unchanged_for(attempt, version, now, boot)
-
-    def _unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
-        with self.transaction() as connection:
-            return _seconds_since(connection, attempt, version, now, boot)
+            return self.all_unchanged_for({attempt: version}, now, boot)[attempt]
 
     def all_unchanged_for(self, versions: Mapping[str, str], now: float, boot: str) -> dict[str, float]:
-        """Return the same as `unchanged_for`, of several journals at once, by their writers."""
+        """Return the same as `unchanged_for`, of several things at once."""
         if not versions:
             return {}
         with self.transaction() as connection:
-            return {
-                writer: _seconds_since(connection, f"journal {writer}", version, now, boot)
-                for writer, version in versions.items()
-            }
+            return {what: _seconds_since(connection, what, version, now, boot) for what, version in versions.items()}
 
     # ------------------------------------------------------------------------------------------------------------- change
 
@@ -365,8 +355,7 @@ class Index(Database):
             )
             connection.execute("INSERT OR REPLACE INTO meta SELECT 'published', value FROM meta WHERE name = 'news'")
 
-    @staticmethod
-    def _note_journals(connection: sqlite3.Connection, found: Findings) -> None:
+    def _note_journals(self, connection: sqlite3.Connection, found: Findings) -> None:
         if found.withdrawn:
             now = dict(connection.execute("SELECT name, mark FROM journals"))
             for writer in {writer for writer, _ in found.withdrawn}:
@@ -386,9 +375,9 @@ class Index(Database):
         connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
         for name in found.retired:
             connection.execute("DELETE FROM journals WHERE name = ?", (name,))
-        writers = {writer_of_journal(name) for name in found.retired} | found.over
+        writers = set(map(writer_of_journal, found.retired)) | found.over
         if writers:  # of a writer who goes on, something is left
-            writers -= {writer_of_journal(name) for (name,) in connection.execute("SELECT name FROM journals")}
+            writers -= set(map(writer_of_journal, self.column("SELECT name FROM journals")))
         for writer in writers:
             connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
             connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))

@@ -125,7 +125,10 @@ def checksum(path: str, *parts: bytes | None) -> int:
         parts: The bytes that must not change.
     """
     try:
-        return crc32(b"\0".join((path.encode(), *[part or b"" for part in parts])))
+        found = crc32(path.encode())
+        for part in parts:
+            found = crc32(part or b"", crc32(b"\0", found))
+        return found
     except (AttributeError, TypeError, ValueError):
         return -1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, field
@@ -92,13 +93,9 @@ class Question(Struct):
     hides: bool = False
     as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
-    def names(self, column: str) -> bool:
-        """Tell whether a condition, or the order, is about a column."""
-        return (column,) in [field.parts for field in self.fields()]
-
     def fields(self) -> list[Field]:
         """Return the fields that conditions and the order are about."""
-        found = [field for one in self.where for field in fields_of(one)]
+        found = [*chain.from_iterable(map(fields_of, self.where))]
         return found if self.sort is None else [*found, self.sort]
 
 
@@ -138,21 +135,29 @@ class Asking:
         index: its index, up to date.
         assets: Ask about assets, and not about runs.
         generation: the one in which the index is up to date.
+        is_there: asked which of some paths are there, before they are returned; takes out of the index those that are not.
     """
 
-    def __init__(self, store: Store, index: Index, *, assets: bool, generation: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        *,
+        assets: bool,
+        generation: str,
+        is_there: Callable[[set[str]], set[str]] = set,
+    ) -> None:
         self._store = store
         self._index = index
         self._assets = assets
         self.generation = generation
+        self.is_there = is_there
         self._table: Table = ASSETS if assets else RUNS
         self._asked = _ASSETS if assets else _RUNS
         self._as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
         self._origins: dict[str, Mapping[str, Any]] = {}
 
-    def answer(
-        self, question: Question, is_there: Callable[[Sequence[str]], set[str]], *, surely: bool = False
-    ) -> list[Row] | None:
+    def answer(self, question: Question, *, surely: bool = False) -> list[Row] | None:
         """Return the rows; None if the index has to be brought up to date again.
 
         Something that it has is not there, and has been taken out by now; or another process of this user has put one
@@ -160,8 +165,6 @@ class Asking:
 
         Args:
             question: The question.
-            is_there: asked which of some paths are there, before they are returned; takes out of the index those that
-                are not.
             surely: Answer anyway.
         """
         with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
@@ -178,7 +181,7 @@ class Asking:
                 number = position_of(self._index, question.after, None, lambda _: None).number
                 (before,) = self.page([number], _ALL)
         paths = {path for path, _ in found}
-        if len(is_there([path for path, _ in found])) < len(paths):
+        if not surely and self.is_there(paths) < paths:
             return None
         if not plan.sorts and question.sort is not None:
             found = self._sorted(with_row(found, before), question.sort, descending=question.descending)
@@ -204,8 +207,10 @@ class Asking:
         order = None
         if question.sort is not None and not self._is_read_by_kinds([question.sort]):
             order = compiler.order(question.sort)
-        where = "".join(f" AND {sql}" for sql, _ in conditions)
-        bound = [value for _, some in conditions for value in some]
+        where, bound = "", list[Any]()
+        for sql, values in conditions:
+            where += f" AND {sql}"
+            bound += values
         return Plan(where, bound, checks, order, question.sort is None or order is not None)
 
     def _is_read_by_kinds(self, fields: Iterable[Field]) -> bool:

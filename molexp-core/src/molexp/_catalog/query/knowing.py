@@ -44,15 +44,13 @@ def texts_of(index: Index, field: Field) -> list[str]:
 
 def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
     """Return fields of a query that no run has, each with those that look similar."""
-    names = [name for (name,) in index.select("SELECT name FROM names WHERE name NOT LIKE '@%'")]
-    fields = (field.parts for field in fields_of(expression) if field.parts[0] in RUNS.owners)
-    asked = {".".join(parts[:-1] if parts[0] == "metrics" else parts) for parts in fields}
     found = {}
-    for name in sorted(asked):
-        if not any(known == name or known.startswith((f"{name}.", f"{name}{ELEMENTS}")) for known in names):
-            root, dot, rest = name.partition(".")
-            beside = (
-                known.removeprefix(root + dot).rstrip(ELEMENTS) for known in names if known.startswith(root + dot)
-            )
-            found[name] = tuple(root + dot + close for close in nearest(rest, beside))
-    return found
+    below = "SELECT name FROM names WHERE (name > ? AND name < ?)"
+    for one in fields_of(expression):
+        root, *rest = (one.parts[0] == "metrics" and one.parts[:-1]) or one.parts
+        name = ".".join([root, *rest])
+        if root in RUNS.owners and not index.select(f"{below} OR name = ? LIMIT 1", (f"{name}.", f"{name}/", name)):
+            rows = index.select(below, (f"{root}.", f"{root}/"))
+            beside = (other.removeprefix(f"{root}.").rstrip(ELEMENTS) for (other,) in rows)
+            found[name] = tuple(f"{root}.{close}" for close in nearest(".".join(rest), beside))
+    return dict(sorted(found.items()))

@@ -32,20 +32,12 @@ class Pager:
         index: the index.
         question: the question; SQL must be able to sort it.
         ask: brings the index up to date, and returns who answers by it.
-        is_there: asked which of some paths are there, before they are returned.
     """
 
-    def __init__(
-        self,
-        index: Index,
-        question: Question,
-        ask: Callable[[], Asking],
-        is_there: Callable[[Sequence[str]], set[str]],
-    ) -> None:
+    def __init__(self, index: Index, question: Question, ask: Callable[[], Asking]) -> None:
         self._index = index
         self._question = question
         self._ask = ask
-        self._is_there = is_there
         self._passed = 0  # rows that were on earlier pages
         self._begin(_AT_ONCE)
 
@@ -77,9 +69,10 @@ class Pager:
             if not is_current:  # another process has begun the index anew: the rows have other numbers
                 self._begin(None)
                 continue
-            there = self._is_there([path for path, _ in rows])
+            paths = {path for path, _ in rows}
+            there = self._asking.is_there(paths)
             tries -= 1
-            if tries and len(there) < len(rows):  # some were looked at again: the index knows better now
+            if tries and there < paths:  # some were looked at again: the index knows better now
                 continue
             self._position += _AT_ONCE
             self._passed += _AT_ONCE

@@ -99,9 +99,10 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     if (sort := filters.get("sort")) is not None:
         question.descending = sort.startswith("-")
         question.sort = sort_field(sort.removeprefix("-"))
-    question.hides = not (filters.get("archived") or question.names("archived"))
+    archived = Field(("archived",))
+    question.hides = not filters.get("archived") and archived not in question.fields()
     if question.hides:
-        ask(Condition(Field(("archived",)), "==", False))
+        ask(Condition(archived, "==", False))
     return question
 
 

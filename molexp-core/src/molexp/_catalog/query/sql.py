@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, starmap
 from math import isnan
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
@@ -113,7 +115,7 @@ class _Cells(Struct, frozen=True):
 def _nested(owner: str, conditions: list[_Cells]) -> Sql:
     """Join conditions on the cells of one owner; the inner ones, which are collected, are to be the narrow ones."""
     inner, values = "", list[Any]()
-    for one in sorted(conditions, key=lambda one: not one.narrow):
+    for one in sorted(conditions, key=attrgetter("narrow"), reverse=True):
         sql, some = one.condition
         below = f" AND owner IN ({inner})" if inner else ""
         inner = f"SELECT owner FROM {one.table} WHERE {sql}{below}"  # noqa: S608 - constants
@@ -141,7 +143,7 @@ class Compiler:
 
     def split(self, expression: Expression) -> tuple[list[Sql], list[Expression]]:
         """Return what SQL answers of an expression, and what is left; both must be true."""
-        if sum(1 for _ in fields_of(expression)) > _MOST_VALUES:  # SQLite has limits
+        if len([*fields_of(expression)]) > _MOST_VALUES:  # SQLite has limits
             return [], [expression]
         parts = (expression,) if isinstance(expression, Condition) or expression.word != "and" else expression.parts
         conditions, rest = [], []
@@ -156,7 +158,7 @@ class Compiler:
                     conditions.append((f"e.{RARE}", []))
             else:
                 rest.append(part)
-        return [*conditions, *(_nested(owner, some) for owner, some in within.items())], rest
+        return [*conditions, *starmap(_nested, within.items())], rest
 
     def order(self, field: Field) -> str | Place | None:
         """Return the column to order by, or the place of runs' own cells; None if documents have to be asked."""
@@ -222,12 +224,13 @@ class Compiler:
         metric = root == "metrics" and owner == "e.id"
         parts = (self._table.prefix + ".".join(field.parts[:-1] if metric else field.parts)).split(".")
         name = ".".join(parts) + suffix
-        names = [name, *(".".join(parts[:end]) for end in range(1, len(parts)))]  # its own, and those it is nested in
+        names = [name, *accumulate(parts[:-1], "{}.{}".format)]  # its own, and those it is nested in
         sql = f"SELECT name, id, partial FROM names WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608 - constants
-        found = {known: (number, partial) for known, number, partial in self._index.select(sql, names)}
-        if any(partial for _, partial in found.values()):
-            return None
-        number, _ = found.get(name, (0, 0))
+        number = 0
+        for known, its, partial in self._index.select(sql, names):
+            if partial:
+                return None
+            number = its if known == name else number
         return Place(owner, number, *((METRICS, field.parts[-1]) if metric else ()))
 
     def _has_below(self, field: Field) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 
 from msgspec import Struct, field
 
@@ -87,13 +88,14 @@ def read_news(store: Store, known: Mapping[str, Mark], *, sealed: bool = True) -
             news.shrunk = True
         elif entry.size > start:
             _read(store, name, entry.key, start, news)
-    found = store.read_many([entry.key for _, entry in objects])
+    found = store.read_many([entry.key for _, entry in objects]) if objects else ()
     for (name, entry), data in zip(objects, found, strict=True):
         if isinstance(data, KeyNotFoundError):
             _read(store, name, entry.key, 0, news, entry.version)
         else:
             _note(name, entry.key, 0, data, news, entry.version)
-    news.vanished = {name for name in known if name not in listed and (sealed or is_object(name))}
+    gone = known.keys() - listed.keys()
+    news.vanished = gone if sealed else set(filter(is_object, gone))
     return news
 
 
@@ -126,7 +128,6 @@ def _note(name: str, place: str, start: int, data: bytes | StoreError, news: New
         owner = FOREIGN
     news.journals[name] = Mark(version or str(hints.end), owner)
     writer = writer_of_journal(name)
-    announced = {(writer, key) for key in hints.announced}
-    withdrawn = {(writer, key) for key in hints.withdrawn}
+    announced, withdrawn = set(product((writer,), hints.announced)), set(product((writer,), hints.withdrawn))
     news.announced = (news.announced - withdrawn) | announced  # an object may take back what the one before it said
     news.withdrawn = (news.withdrawn - announced) | withdrawn

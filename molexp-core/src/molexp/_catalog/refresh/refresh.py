@@ -11,18 +11,21 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
 from molexp._catalog.index.entries import Entry, Rows
-from molexp._catalog.index.index import Findings, Hint, Index, MovedError
+from molexp._catalog.index.index import Findings, Hint, Index, Known, MovedError
+from molexp._catalog.index.index import Folder as Listed
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
 from molexp._catalog.refresh.journals import OUTAGES, News, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
+from molexp._record.leases import listed_leases
 from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 _AT_ONCE = 2000  # runs that are read before they are taken in
+_SOME = 400  # rows of an answer that are all looked at before it is given
 _AGAIN = 8  # refreshes that may find that others have moved on meanwhile, before everything is read
 
 
@@ -67,29 +71,34 @@ class Refresher:
         anew = False
         for _ in range(_AGAIN):
             try:
-                if not self._index.complete:
-                    if not self._start_from_snapshot():
-                        self.scan()
-                        if self._done:
-                            return
-                        continue
+                known = self._index.known()
+                if known.complete:
+                    if self._refresh(known, sealed=anew):
+                        return
+                elif self._start_from_snapshot():
                     anew = True
-                if self._refresh(sealed=anew):
-                    return
+                else:
+                    self.scan()
+                    if self._done:
+                        return
             except MovedError:
                 continue
         self.scan(surely=True)
 
-    def _refresh(self, *, sealed: bool) -> bool:
+    def _refresh(self, known: Known, *, sealed: bool) -> bool:
         """Do one round; return False if it did not come to its end."""
-        generation = self._index.generation
-        known = self._index.journals()
-        news = read_news(self._store, known, sealed=sealed)
+        news = read_news(self._store, known.journals, sealed=sealed)
         self.unreadable = news.unreadable
-        findings = Findings(journals=news.journals, withdrawn=news.withdrawn, read_from=known, generation=generation)
-        newest = snapshots.newest_of(snapshots.listed(self._store))
-        seen = self._index.snapshot
-        first = not known and not seen[0] and bool(news.journals or newest[0])
+        findings = Findings(
+            journals=news.journals,
+            withdrawn=news.withdrawn,
+            read_from=known.journals,
+            generation=known.generation,
+            since=known.news,
+        )
+        newest = snapshots.newest(self._store)
+        seen = known.snapshot
+        first = not known.journals and not seen[0] and bool(news.journals or newest[0])
         if first or news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
             # Somebody restored what had been; or before the first that is heard of there were others, which are deleted.
             self.scan()
@@ -98,8 +107,8 @@ class Refresher:
             try:
                 manifest = snapshots.read_manifest(self._store, newest[0]) if newest[0] else Manifest(0)
                 complete = manifest.follows(seen[0])
-                unread = manifest.unread(seen[0], {**known, **news.journals})
-                if (unread or not complete) and self._load(manifest, generation):
+                unread = manifest.unread(seen[0], {**known.journals, **news.journals})
+                if (unread or not complete) and self._load(manifest, known.generation):
                     self._adopt(manifest, newest[1])
                     return False
                 news.wait_for(hint for hint in manifest.pending if hint[0] in unread or not complete)
@@ -115,43 +124,50 @@ class Refresher:
                 return self._done
             findings.retired = set(news.vanished)
             go_on = news.writers | {writer for writer, _ in manifest.pending}
-            findings.over = {writer for writer, _ in self._index.pending()} - go_on
+            findings.over = {writer for writer, _ in known.pending} - go_on
             findings.snapshot = newest if newest != seen else None
-        return not self._take_in(news, findings)
+        return not self._take_in(known, news, findings)
 
-    def _take_in(self, news: News, findings: Findings) -> bool:
-        findings.since = self._index.news
-        waiting = (self._index.pending() | news.announced) - news.withdrawn
-        touched = {layout.owner_of(key) for _, key in waiting | news.withdrawn} | self._index.open_paths()
-        leases = self._leases()
-        touched |= self._unknown_lives(leases)
+    def _take_in(self, known: Known, news: News, findings: Findings) -> bool:
+        waiting = (known.pending | news.announced) - news.withdrawn
+        leases = listed_leases(self._store)
+        touched = {layout.owner_of(key) for _, key in waiting | news.withdrawn} | known.open
+        touched |= {*map(layout.leased, leases)} - {""}
         there = self._ahead(touched)
         findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
         findings.pending = news.announced - findings.settled  # older hints may have been retired
         again = set()
-        for owner, key, stamp in self._index.doubts():
+        for owner, key, stamp in known.doubts:
             if not looks_like(stamp, self._walker.stamp(key)):
                 touched.add(owner)
                 again.add(key)
         missing: set[str] = set()
         if touched:
             findings.entries, missing = self._folder(leases, there).fold(touched)
-        found = self._compare(findings, waiting - findings.settled, missing, again)
+        found = self._compare(known.folders, findings, waiting - findings.settled, missing, again)
         late = ((found.new - touched) | found.changed | found.scopes) - found.gone
-        more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems) if late else ([], set[str]())
-        for entry in more:
-            entry.forced = entry.path in found.changed or entry.path in found.scopes
-        replaced = {entry.path for entry in more}
-        findings.entries = [entry for entry in findings.entries if entry.path not in replaced] + more
-        findings.gone = missing | gone | found.gone
+        findings.gone = missing | found.gone
+        if late:
+            more, gone = self._folder(leases, self._ahead(late)).fold(late, found.problems)
+            for entry in more:
+                entry.forced = entry.path in found.changed or entry.path in found.scopes
+            replaced = {entry.path for entry in more}
+            findings.entries = [entry for entry in findings.entries if entry.path not in replaced] + more
+            findings.gone |= gone
         findings.folders = found.folders
         self.verified = found.verified
         self.generation = findings.generation or ""  # as it is where there is nothing to take in
         return bool(findings) and self._finish(findings)
 
-    def _compare(self, findings: Findings, pending: set[Hint], missing: set[str], again: set[str]) -> Found:
+    def _compare(
+        self,
+        folders: Mapping[str, Listed],
+        findings: Findings,
+        pending: set[Hint],
+        missing: set[str],
+        again: set[str],
+    ) -> Found:
         """Return what nobody announced."""
-        folders = self._index.folders()
         if not folders:
             if not self._walker.sees_folders:
                 return Found()
@@ -159,7 +175,7 @@ class Refresher:
             hidden = ((path, cover) for path, cover in self._index.hidden() if path in found.members)
             found.new |= {path for path, cover in hidden if self._has_lost(path, filter(layout.is_edit, cover))}
             return found
-        paths = {entry.path for entry in findings.entries}
+        paths = set(map(attrgetter("path"), findings.entries))
         known = self._index.known_of(paths | missing)
         awaited = {layout.owner_of(key) for _, key in pending}
         return self._walker.changes(folders, again, Expected(paths - known, missing & known, awaited - paths))
@@ -206,11 +222,11 @@ class Refresher:
         """
         generation = None if surely else self._index.generation
         news = read_news(self._store, {})
-        newest = snapshots.newest_of(snapshots.listed(self._store))
+        newest = snapshots.newest(self._store)
         news.wait_for(snapshots.waited_for(self._store, newest[0]))
         owners = self._index.owners().union(also)  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
-        leases = self._leases()
+        leases = listed_leases(self._store)
         there = sorted(found.members | {owner for owner in owners if not found.lacks(owner)})
         gone = {owner for owner in owners if found.lacks(owner)}
         counts = {"runs": 0, "assets": 0, "unreadable": 0}
@@ -218,7 +234,7 @@ class Refresher:
         settled: set[Hint] = set()  # of what is not read here, nothing is: it may have come after the walk
         began = since = self._index.news
         self._done, self._alone = True, False
-        with self._index.in_bulk(safe=self._index.complete), telling(len(there)) as tell:
+        with self._index.in_bulk(safe=self._index.known().complete), telling(len(there)) as tell:
             for start in range(0, len(there), _AT_ONCE):
                 tell(start)
                 some = there[start : start + _AT_ONCE]
@@ -226,7 +242,10 @@ class Refresher:
                 settled |= self._settled({hint for hint in news.announced if layout.owner_of(hint[1]) in these}, ahead)
                 entries, missing = fold_many(partial(self._folder(leases, ahead).fold, problems=found.problems), some)
                 gone |= missing
-                _count(entries, counts)
+                for entry in entries:
+                    counts["runs"] += entry.document is not None
+                    counts["assets"] += len(entry.assets)
+                    counts["unreadable"] += len(entry.problems)
                 if not surely:
                     entries, since = self._take_in_some(entries, since, generation)
                 kept += entries
@@ -254,12 +273,31 @@ class Refresher:
         """
         origins = self._origins(entries)
         with self._index.transaction() as connection:
-            alone = self._alone and self._index.generation_in(connection) == generation
+            alone = self._alone and self._index.generation == generation
             rows = Rows(connection, self._index.names, origins, self._has_lost, since, unmet=alone)
             self._alone = rows.unmet
             rest = [entry for entry in entries if not rows.take_in(entry)]
             self._done = self._done and not rows.doubtful
             return rest, rows.close()
+
+    def still_there(self, paths: set[str]) -> set[str]:
+        """Return those of some runs and scopes that are there, where looking is cheap; take the others out of the index."""
+        if self._store.slow:
+            return paths
+        gone, versions = set[str](), dict[str, str]()
+        for path in paths:
+            if len(paths) > _SOME and path.rpartition("/")[0] in self.verified:
+                continue  # its folder was looked at a moment ago
+            try:
+                versions[path] = self._store.stat(layout.document(path)).version
+            except KeyNotFoundError:
+                gone.add(path)
+            except StoreError:
+                continue  # it may be somebody else's to look at; what is known of it is true all the same
+        changed = self._index.compare_stamps(versions)
+        if not (gone or changed):
+            return paths
+        return paths - self.look_again(gone | changed) - changed
 
     def look_again(self, paths: Iterable[str]) -> set[str]:
         """Read some runs and scopes anew, and return those of them that are not there."""
@@ -274,7 +312,7 @@ class Refresher:
     def _start_from_snapshot(self) -> bool:
         """Begin where the newest snapshot ends; False if there is none to begin with."""
         try:
-            number, version = snapshots.newest_of(snapshots.listed(self._store))
+            number, version = snapshots.newest(self._store)
             if not number:
                 return False
             manifest = snapshots.read_manifest(self._store, number)
@@ -296,12 +334,6 @@ class Refresher:
         for segment in manifest.segments:
             if segment.key not in self._index.segments():
                 self._merge(segment, generation, all_known=True)
-
-    def _see(self, paths: Iterable[str]) -> None:
-        """Read those of some paths that are there, and the index has nothing of."""
-        paths = set(paths)
-        if unseen := {path for path in paths - self._index.known_of(paths) if self.is_defined(path)}:
-            self.look_again(unseen)
 
     def _load(self, manifest: Manifest, generation: str) -> bool:
         """Take in the segments that were not; returns whether the index has begun anew with the first."""
@@ -339,11 +371,12 @@ class Refresher:
     def _merge_some(
         self, image: sqlite3.Connection, some: list[tuple[Any, ...]], generation: str, *, all_known: bool
     ) -> None:
-        if all_known:
-            self._see(path for _, path, *_ in some)
+        paths = {path for _, path, *_ in some}
+        if all_known and (unseen := set(filter(self.is_defined, paths - self._index.known_of(paths)))):
+            self.look_again(unseen)
         with self._index.changing(generation) as connection:
             rows = Rows(connection, self._index.names)
-            lacking = rows.note_gone({path for _, path, *_ in some}) if all_known else set[str]()
+            lacking = rows.note_gone(paths) if all_known else set[str]()
             rest = [one[0] for one in some if one[1] not in lacking and not rows.recognise(*one[1:])]
             rows.close()
         marks = ", ".join("?" * len(rest))
@@ -382,21 +415,8 @@ class Refresher:
     def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
         """Return those of the announced keys that are there."""
         announced = [*{key for _, key in waiting}]
-        here = {
-            key for key, there in zip(announced, store.each(partial(_is_there, store), announced), strict=True) if there
-        }
-        return {(journal, key) for journal, key in waiting if key in here}
-
-    def _leases(self) -> dict[str, str]:
-        """Return the leases of live attempts, by their keys."""
-        return {entry.key: entry.version for entry in self._store.children(layout.LIVE).entries}
-
-    def _unknown_lives(self, leases: Mapping[str, str]) -> set[str]:
-        """Return runs with a lease that the index does not know to be going on."""
-        if not leases:
-            return set()
-        paths = {layout.leased(key) for key in leases} - {""}
-        return paths - self._index.open_paths()
+        there = dict(zip(announced, store.each(partial(_is_there, store), announced), strict=True))
+        return {hint for hint in waiting if there[hint[1]]}
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
@@ -421,10 +441,3 @@ def _is_there(store: Store, key: str) -> bool:
         raise
     except StoreError:
         return False
-
-
-def _count(entries: Iterable[Entry], counts: dict[str, int]) -> None:
-    for entry in entries:
-        counts["runs"] += entry.document is not None
-        counts["assets"] += len(entry.assets)
-        counts["unreadable"] += len(entry.problems)
