@@ -159,7 +159,7 @@ class Accessor(Generic[T, F]):
             hint = f"It is saved as a whole: ctx.{kind.name}.save(...)."
             raise NoKindError(name, f"series of items for {kind.name!r}", hint=hint)
         check_given(kind.fields, fields, f"{kind.name} {name!r}")
-        growing = begin_to_grow(assets, kind, name, self._task, kind.growing(), every=every, tags=tags, given=fields)
+        growing = begin_to_grow(assets, kind, name, self._task, every=every, tags=tags, given=fields)
         try:
             yield growing
         finally:

@@ -1,4 +1,4 @@
-"""The beginning of a payload that grows: as many bytes as its record says."""
+"""Streams over other streams: the beginning of a payload that grows, as many bytes as its record says."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ import io
 from typing import IO, Any
 
 
-class _Beginning(io.RawIOBase):
-    """The first bytes of a stream, as if there were no more."""
+class OverStream(io.RawIOBase):
+    """A stream that reads another one, and closes it when it is closed."""
 
-    def __init__(self, stream: IO[bytes], limit: int) -> None:
-        self._stream = stream
-        self._limit = limit
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream: Any = stream
 
     def readable(self) -> bool:
         return True
 
     def seekable(self) -> bool:
         return True
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+class _Beginning(OverStream):
+    """The first bytes of a stream, as if there were no more."""
+
+    def __init__(self, stream: IO[bytes], limit: int) -> None:
+        super().__init__(stream)
+        self._limit = limit
 
     def readinto(self, buffer: Any) -> int:
         data = self._stream.read(min(len(buffer), max(self._limit - self._stream.tell(), 0)))
@@ -26,15 +40,8 @@ class _Beginning(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
-            return self._stream.seek(self._limit + offset)
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+            offset, whence = self._limit + offset, io.SEEK_SET
+        return int(self._stream.seek(offset, whence))
 
 
 def beginning_of(stream: IO[bytes], limit: int) -> IO[bytes]:

@@ -16,6 +16,7 @@ from molexp._assets.assets import DataAsset, said
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._provenance.secrets import without_secrets
+from molexp._record.incomplete import numbered
 from molexp._record.session import Session
 from molexp._record.validation import decode_document
 from molexp._recording.current import current_recorder
@@ -25,7 +26,6 @@ from molexp._storage.hashing import folder_hash, hashed
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import asset_id, check_payload_name, fold_name, nearest, new_token, slug
-from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath
 from molexp.contracts._assets import Asset
@@ -162,7 +162,7 @@ class DataAssets(Mapping[str, DataAsset]):
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
         check_payload_name(name, "data name")
         with opened(src.local() if isinstance(src, Asset) else src, self._session.plugins) as source:
-            return self._import(name, src, source, action, tags, progress or _untold)
+            return self._import(name, src, source, action, tags, progress)
 
     def _import(
         self,
@@ -171,7 +171,7 @@ class DataAssets(Mapping[str, DataAsset]):
         source: Readable,
         action: _Action,
         tags: Iterable[str],
-        progress: Callable[[int], Any],
+        progress: Callable[[int], Any] | None,
     ) -> DataAsset:
         ours = src if isinstance(src, Asset) and src._bound().store.url == self._session.store.url else None
         inside = ours.key if ours is not None else key_of(self._session.store, source)
@@ -186,7 +186,8 @@ class DataAssets(Mapping[str, DataAsset]):
             "source": without_secrets(str(source)) if inside is None else "",
             "source_key": inside or "",
             "source_asset": ours.id if ours is not None else "",
-            "external": action in ("symlink", "hardlink") and (inside is None or _is_external(ours)),
+            "external": action in ("symlink", "hardlink")
+            and (inside is None or (ours is not None and said(ours, "external") is True)),
         }
         record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
         if record["key"] != brought.key:
@@ -201,7 +202,7 @@ class DataAssets(Mapping[str, DataAsset]):
         source: Readable,
         files: Mapping[str, Readable],
         action: _Action,
-        progress: Callable[[int], Any],
+        progress: Callable[[int], Any] | None,
     ) -> _Import:
         """Return the payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
@@ -226,7 +227,7 @@ class DataAssets(Mapping[str, DataAsset]):
         return brought
 
     def _bring_file(
-        self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any]
+        self, path: Readable, key: str, action: _Action | Literal["hash"], progress: Callable[[int], Any] | None
     ) -> tuple[int, str]:
         """Bring one file in, or only hash it; returns its size and hash."""
         store = self._session.store
@@ -290,11 +291,7 @@ class DataAssets(Mapping[str, DataAsset]):
 
     def _numbers(self, folder: str) -> list[int]:
         """Return the version numbers taken, oldest first."""
-        names = (
-            entry.key.rpartition("/")[2] for entry in self._session.store.children(f"{self._folder}/{folder}").entries
-        )
-        stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
-        return sorted(int(stem) for stem in stems if is_number(stem))
+        return [*numbered(self._session.store, f"{self._folder}/{folder}")]
 
     def _newest(self, folder: str, numbers: list[int]) -> dict[str, Any] | None:
         records = (self._record(folder, number) for number in reversed(numbers))
@@ -318,15 +315,6 @@ class DataAssets(Mapping[str, DataAsset]):
         for key in brought.written:
             self._session.store.delete(key)
         self._session.store.prune(brought.key.rpartition("/")[0])
-
-
-def _is_external(asset: Asset | None) -> bool:
-    """Tell whether what is imported lies outside itself, so that a link to it leads there, too."""
-    return asset is not None and said(asset, "external") is True
-
-
-def _untold(_bytes: int) -> None:
-    """Count nothing: nobody wants to know."""
 
 
 def _payload_name(source: Readable) -> str:

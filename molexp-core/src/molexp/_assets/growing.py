@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from molexp._assets.streams import Growing, open_growing
 from molexp._values.ids import new_token
@@ -23,9 +23,7 @@ class GrowingPayload(Growing):
 
     Args:
         assets: the place of assets that are saved.
-        kind: the kind.
         slot: its reserved name.
-        growth: encodes the items.
         every: seconds after which an item is followed by a flush.
         tags: free labels.
         given: values for fields, over those that the growth has.
@@ -34,17 +32,15 @@ class GrowingPayload(Growing):
     def __init__(
         self,
         assets: AttemptAssets,
-        kind: AssetKind[Any, Any],
         slot: Slot,
-        growth: Growth[Any, Any],
         *,
         every: float,
         tags: Iterable[str],
         given: Mapping[str, Any],
     ) -> None:
         super().__init__(assets, slot)
-        self._kind = kind
-        self._growth = growth
+        self._kind = slot.kind
+        self._growth: Growth[Any, Any] = cast("Any", slot.kind).growing()  # encodes the items
         self._every = every
         self._tags = tuple(tags)
         self._given = dict(given)
@@ -184,7 +180,6 @@ def begin_to_grow(
     kind: AssetKind[Any, Any],
     name: str,
     task: str | None,
-    growth: Growth[Any, Any],
     *,
     every: float,
     tags: Iterable[str],
@@ -204,6 +199,6 @@ def begin_to_grow(
         if slot.version > 0:
             above, _, last = slot.base.rpartition("/")
             slot.key = f"{above}/{new_token()}/{last}"
-        slot.growing = GrowingPayload(assets, kind, slot, growth, every=every, tags=tags, given=given)
+        slot.growing = GrowingPayload(assets, slot, every=every, tags=tags, given=given)
         found: GrowingPayload = slot.growing
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from molexp._assets.naming import is_output
@@ -44,33 +45,25 @@ def pick(
     return max(found, key=lambda record: count(record.get("version")), default=None)
 
 
-class Finder:
+class Finder(Struct, eq=False):
     """Looks up assets for one run.
 
-    Args:
+    Attributes:
         library: the workspace's kinds.
         path: the run's path.
         folder: its folder.
+        scopes: returns the data of the experiment, the project and the workspace.
         own: returns the asset records of the attempt that asks; None outside of one.
-        scopes: the data of the experiment, the project and the workspace.
+        attempt: the number of that attempt.
     """
 
-    def __init__(
-        self,
-        library: Library,
-        path: str,
-        folder: str,
-        scopes: Callable[[], Iterable[DataAssets]],
-        own: Callable[[], Iterable[Mapping[str, Any]]] | None = None,
-        attempt: int = 0,
-    ) -> None:
-        self._library = library
-        self._path = path
-        self._folder = folder
-        self._own = own
-        self._attempt = attempt
-        self._scopes = scopes
-        self._older: list[list[Mapping[str, Any]]] | None = None
+    library: Library
+    path: str
+    folder: str
+    scopes: Callable[[], Iterable[DataAssets]]
+    own: Callable[[], Iterable[Mapping[str, Any]]] | None = None
+    attempt: int = 0
+    _older: list[list[Mapping[str, Any]]] | None = None
 
     def find(
         self, name: str, *, kind: type[AssetKind[Any, Any]] | str | None = None, version: int | None = None
@@ -83,11 +76,11 @@ class Finder:
         kind = kind_name(kind)
         attempts = iter(self._attempts())
         for records in attempts:
-            if record := pick(records, name, scope=self._path, kind=kind, version=version):
-                asset = self._library.asset(record)
+            if record := pick(records, name, scope=self.path, kind=kind, version=version):
+                asset = self.library.asset(record)
                 return asset if version is not None else self._with_earlier(asset, attempts)
         if kind in (None, "data"):
-            for scope in self._scopes():
+            for scope in self.scopes():
                 found: Asset | None = scope.get(name, version=version)
                 if found is not None:
                     return found
@@ -99,8 +92,8 @@ class Finder:
             return asset
         earlier = []
         for records in older:
-            record = pick(records, asset.name, scope=self._path, kind=asset.kind, version=None)
-            if record is not None and is_grown(one := self._library.asset(record)) and one.producer is not None:
+            record = pick(records, asset.name, scope=self.path, kind=asset.kind, version=None)
+            if record is not None and is_grown(one := self.library.asset(record)) and one.producer is not None:
                 earlier.append(one)
         if not earlier:
             return asset
@@ -111,7 +104,7 @@ class Finder:
     def _fresh_since(self, attempt: int) -> int:
         """Return the newest attempt up to this one that started fresh."""
         numbers = range(attempt, 1, -1)
-        claims = ((number, read_claim(self._library.store, self._folder, number)) for number in numbers)
+        claims = ((number, read_claim(self.library.store, self.folder, number)) for number in numbers)
         return next((number for number, claim in claims if claim.get("fresh")), 1)
 
     def require(
@@ -126,25 +119,25 @@ class Finder:
         if asset := self.find(name, kind=kind, version=version):
             return asset
         known = {str(record.get("name")) for records in self._attempts() for record in records}
-        known.update(found for scope in self._scopes() for found in scope)
+        known.update(found for scope in self.scopes() for found in scope)
         what = f"{kind_name(kind)} asset" if kind else "asset"
         wanted = name if version is None else f"{name}@{version}"
-        raise NotFoundError(what, wanted, where=f"{self._path} and its parents", nearest=nearest(name, known))
+        raise NotFoundError(what, wanted, where=f"{self.path} and its parents", nearest=nearest(name, known))
 
     def latest(self, kind: str) -> Asset | None:
         """Return the newest asset of a kind that was saved in this run, earlier attempts included; outputs of tasks are not."""
         for records in self._attempts():
             mine = (record for record in records if record.get("kind") == kind)
             if own := [record for record in mine if not is_output(record)]:
-                return self._library.asset(max(own, key=lambda record: str(record.get("created_at"))))
+                return self.library.asset(max(own, key=lambda record: str(record.get("created_at"))))
         return None
 
     def _attempts(self) -> Iterable[list[Mapping[str, Any]]]:
         """Yield the asset records of each attempt, newest first."""
-        if self._own is not None:
-            yield list(self._own())
+        if self.own is not None:
+            yield list(self.own())
         if self._older is None:
-            read = read_attempts(self._library.store, self._folder) if self._attempt != 1 else []
-            older = [facts for facts in read if not self._attempt or facts.number < self._attempt]
+            read = read_attempts(self.library.store, self.folder) if self.attempt != 1 else []
+            older = [facts for facts in read if not self.attempt or facts.number < self.attempt]
             self._older = [list(facts.contents.assets.values()) for facts in reversed(older)]
         yield from self._older

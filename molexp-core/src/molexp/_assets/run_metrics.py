@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NoReturn
-
-from msgspec import Struct, field
 
 from molexp._assets.assets import MetricsAsset
 from molexp._assets.metric_columns import joined, joined_pieces, series_of
@@ -107,13 +105,13 @@ class RunMetrics(Table, Mapping[str, Mapping[str, Any]]):
         Each is an `array.array` where it can be one: ``value`` of floats or of integers, and a list if something else was
         logged. Points of one name and task follow each other, in the order of attempts.
         """
-        series: dict[tuple[str, str], _Series] = {}
+        series: dict[tuple[str, str], list[tuple[int, Column, Column, Column]]] = {}
         for task, attempts in self._files().items():
             pieces = [chain.from_iterable(file._own_pieces() for file in files) for files in attempts.values()]
             kept = [[*series_of(some)] for some in joined_pieces(pieces)]
             for number, found in zip(attempts, reversed(kept), strict=True):
-                for name, *columns in found:
-                    series.setdefault((name, task), _Series()).add(number, *columns)
+                for name, steps, times, values in found:
+                    series.setdefault((name, task), []).append((number, steps, times, values))
         return _table(series)
 
     def to_dicts(self) -> list[dict[str, Any]]:
@@ -156,36 +154,18 @@ class Statistic(dict[str, Any]):
         raise TypeError(f"It is a mapping, not a method: write run.metrics.{self._name}[{given}].")
 
 
-class _Series(Struct, eq=False):
-    """The points of one name and task, as they come."""
-
-    steps: list[Column] = field(default_factory=list)
-    values: list[Column] = field(default_factory=list)
-    attempts: list[Column] = field(default_factory=list)
-    times: list[Column] = field(default_factory=list)
-
-    def add(self, attempt: int, steps: Column, times: Column, values: Column) -> None:
-        self.steps.append(steps)
-        self.values.append(values)
-        self.attempts.append(array("q", [attempt]) * len(steps))
-        self.times.append(times)
-
-
-def _table(series: dict[tuple[str, str], _Series]) -> dict[str, Column]:
-    names: list[str] = []
-    tasks: list[str] = []
-    for (name, task), one in series.items():
-        count = sum(map(len, one.steps))
-        names += [name] * count
-        tasks += [task] * count
-    every = [*series.values()]
+def _table(series: Mapping[tuple[str, str], Sequence[tuple[int, Column, Column, Column]]]) -> dict[str, Column]:
+    """Return the points of names and tasks, each piece of them with its attempt, steps, times and values, as one table."""
+    pieces = [(name, task, *piece) for (name, task), some in series.items() for piece in some]
+    names, tasks, attempts, steps, times, values = zip(*pieces, strict=True) if pieces else ((),) * 6
+    sizes = [*map(len, steps)]
     return {
-        "name": names,
-        "step": joined([column for one in every for column in one.steps]),
-        "value": joined([column for one in every for column in one.values]),
-        "attempt": joined([column for one in every for column in one.attempts]),
-        "time": joined([column for one in every for column in one.times]),
-        "task": tasks,
+        "name": [*chain.from_iterable(map(repeat, names, sizes))],
+        "step": joined(steps),
+        "value": joined(values),
+        "attempt": joined([array("q", [attempt]) * size for attempt, size in zip(attempts, sizes, strict=True)]),
+        "time": joined(times),
+        "task": [*chain.from_iterable(map(repeat, tasks, sizes))],
     }
 
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any
 
 from molexp._assets.assets import said
+from molexp._assets.beginnings import OverStream
 from molexp._storage.hashing import FILE, FOLDER, hash_of, is_of_folder
 from molexp._storage.layout import is_run, owner_of
 from molexp.errors import HashMismatchError, MolexpError
@@ -115,22 +116,16 @@ def is_grown(asset: Asset) -> bool:
     return asset.kind in GROWING or asset.grown is not None
 
 
-class _CheckedStream(io.RawIOBase):
+class _CheckedStream(OverStream):
     """Checks what is read from the beginning to the end; what is read in another order is not checked."""
 
     def __init__(self, stream: IO[bytes], asset: Asset, store: Store) -> None:
-        self._stream: Any = stream
+        super().__init__(stream)
         self._asset = asset
         self._store = store
         self._digest = sha256()
         self._count = 0
         self._in_order = True
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
 
     def readinto(self, buffer: Any) -> int:
         data = self._stream.read(len(buffer))
@@ -152,17 +147,10 @@ class _CheckedStream(io.RawIOBase):
                 self._in_order = False
         return self.tell()
 
-    def tell(self) -> int:
-        return int(self._stream.tell())
-
     def fileno(self) -> int:
         found = int(self._stream.fileno())
         self._in_order = False  # whoever asks reads by himself
         return found
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
 
     def _took(self, data: bytes) -> None:
         """Compare the bytes once all are there, and their number when there are no more."""

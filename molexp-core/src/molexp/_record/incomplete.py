@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._record.validation import decode_document
 from molexp._storage import layout
 from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.errors import CorruptRecordError, KeyExistsError
 
@@ -43,6 +44,16 @@ def is_torn(data: bytes) -> bool:
     except CorruptRecordError as error:
         return is_blank(data) or "truncated" in error.reason
     return False
+
+
+def numbered(store: Store, folder: str) -> dict[int, str]:
+    """Return the keys of the documents ``1.json``, ``2.json``, ... in a folder, in the order of their numbers."""
+    found = {}
+    for entry in store.children(folder).entries:
+        name = entry.key.rpartition("/")[2]
+        if name.endswith(".json") and is_number(name[:-5]):
+            found[int(name[:-5])] = entry.key
+    return dict(sorted(found.items()))
 
 
 def newest(store: Store, candidates: Iterable[str]) -> dict[str, Any] | None:

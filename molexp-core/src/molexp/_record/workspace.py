@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
 
-from molexp._record.incomplete import is_blank, is_claim, newest, settled, take_blank
+from molexp._record.incomplete import is_blank, is_claim, newest, numbered, settled, take_blank
 from molexp._record.validation import decode_document
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty
 from molexp._values.ids import new_token
-from molexp._values.numbers import is_number
 from molexp._values.times import utc_now
 from molexp.contracts import Durability, Store
 from molexp.errors import (
@@ -72,10 +71,11 @@ class WorkspaceDocument:
 
     def exists(self) -> bool:
         """Tell whether there is a workspace; one whose document cannot be read is there, too."""
-        try:
-            self.must_exist()
-        except NotFoundError:
-            return False
+        if self._document is None:
+            try:
+                self.must_exist()
+            except NotFoundError:
+                return False
         return True
 
     def must_exist(self) -> None:
@@ -183,7 +183,8 @@ class WorkspaceDocument:
     def settings(self) -> Mapping[str, Any]:
         """Return the settings: those of the newest ``settings/<n>.json``."""
         if self._settings is None:
-            values = (newest(self._store, (key for _, key in reversed(self._setting_keys()))) or {}).get("values")
+            keys = numbered(self._store, layout.SETTINGS).values()
+            values = (newest(self._store, reversed(keys)) or {}).get("values")
             self._settings = values if isinstance(values, dict) else {}
         return self._settings
 
@@ -200,8 +201,7 @@ class WorkspaceDocument:
         while True:
             self._settings = None
             merged = {name: value for name, value in {**self.settings, **values}.items() if value is not None}
-            numbered = self._setting_keys()
-            number = numbered[-1][0] + 1 if numbered else 1
+            number = max(numbered(self._store, layout.SETTINGS), default=0) + 1
             document = {
                 "schema": schemas.SETTINGS,
                 "type": "settings",
@@ -214,11 +214,3 @@ class WorkspaceDocument:
                 self._store.create(key, encode_pretty(document))
                 self._settings = merged
                 return key
-
-    def _setting_keys(self) -> list[tuple[int, str]]:
-        found = []
-        for entry in self._store.children(layout.SETTINGS).entries:
-            number, _, rest = entry.key.rpartition("/")[2].partition(".")
-            if rest == "json" and is_number(number):
-                found.append((int(number), entry.key))
-        return sorted(found)
