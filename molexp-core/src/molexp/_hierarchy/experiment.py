@@ -10,24 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from molexp._hierarchy.past_runs import PastRuns
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.scopes import change_all, delete_once, hidden_runs, mark_deleted, mark_restored, name_of, rename
+from molexp._hierarchy.scopes import Scope, change_all
 from molexp._hierarchy.session import Session
 from molexp._html import shown_by
-from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids
+from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids, not_there
 from molexp._record.looking import look_at
 from molexp._record.reading import read_definition
 from molexp._record.revisions import check_space, require_definition
 from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema
-from molexp._values.ids import check_run_id, is_id, nearest
+from molexp._values.ids import check_run_id, is_id
 from molexp._values.numbers import count
 from molexp._values.plain import plain_parameters, restore
 from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp.errors import CorruptRecordError, NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.project import Project
     from molexp._hierarchy.run_creation import Made
     from molexp._hierarchy.run_rows import RunRow
@@ -41,7 +40,7 @@ def _functions() -> Any:
     return import_module("molexp._workflow.functions")
 
 
-class Experiment(PastRuns[Run]):
+class Experiment(PastRuns[Run], Scope):
     """A repeatable definition: fixed params, optionally a space of parameters and a number of replicas.
 
     A handle holds the revision that it was made with.
@@ -97,42 +96,11 @@ class Experiment(PastRuns[Run]):
 
     _repr_html_ = shown_by("experiment")
 
-    def __repr__(self) -> str:
-        return f"<Experiment {self.path}>"
-
     def __reduce__(self) -> tuple[Any, ...]:
         space = self._space if isinstance(self._space, Sequence) else None  # a generator stays where it is
         return type(self), (self.project, self.id, self._definition, space, self._replicas)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Experiment):
-            return NotImplemented
-        return (self.path, self._session.store.url) == (other.path, other._session.store.url)
-
-    def __hash__(self) -> int:
-        return hash((self.path, self._session.store.url))
-
     # ------------------------------------------------------------------------------------------------------ what it is
-
-    @property
-    def name(self) -> str:
-        """Its name: as it was first given, or by the last `rename`."""
-        return name_of(self._session, self.path, str((self._definition or {}).get("name") or self.id))
-
-    def rename(self, name: str) -> None:
-        """Give it another name. Its id and all paths stay as they are.
-
-        Raises:
-            ValueError: the name is empty.
-            SchemaError: it was made by a newer MolExp.
-        """
-        self._repeated()  # refuses what a newer version made
-        rename(self._session, self.path, name)
-
-    @property
-    def deleted(self) -> bool:
-        """Tell whether it was deleted. It is listed while something is in it."""
-        return deleted(self._session.store, self.path)
 
     def delete(self) -> None:
         """Delete all its runs, and leave it out of lists once `Workspace.gc` has freed them.
@@ -142,15 +110,16 @@ class Experiment(PastRuns[Run]):
         Raises:
             RunBusyError, CorruptRecordError: a run is being executed or cannot be read; the others are deleted.
         """
-        self._repeated()
-        change_all(self._session.store, self.path, "deleted", self.runs, delete_once)
-        mark_deleted(self._session, self.path)
+        self._check_writable()
+        change_all(self._session.store, self.path, "deleted", self.runs, _delete_once)
+        self._mark(deleted=True)
 
     def restore(self) -> None:
         """Show it again, and all its deleted runs that were not freed yet."""
-        self._repeated()
-        mark_restored(self._session, self.path)
-        hidden = [Run(self, name) for name in hidden_runs(self._session, self.path)]
+        self._check_writable()
+        self._mark(deleted=False)
+        store = look_at(self._session.store, self.path)
+        hidden = [Run(self, name) for name in member_ids(store, self.path) if deleted(store, f"{self.path}/{name}")]
         change_all(self._session.store, self.path, "restored", hidden, Run.restore)
 
     @property
@@ -178,6 +147,9 @@ class Experiment(PastRuns[Run]):
             check_schema(self._known(), layout.definition_key(self.path, self.revision), schemas.DEFINITION)
             self._repeats = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
         return self._repeats
+
+    def _check_writable(self) -> None:
+        self._repeated()
 
     @property
     def own_params(self) -> dict[str, Any]:
@@ -216,13 +188,6 @@ class Experiment(PastRuns[Run]):
         found = self._known().get("workflow_source")
         return str(found.get("file")) if isinstance(found, dict) else None
 
-    @property
-    def data_assets(self) -> DataAssets:
-        """The data that belongs to it."""
-        from molexp._assets.data_assets import DataAssets
-
-        return DataAssets(self._session, self.path)
-
     # ------------------------------------------------------------------------------------------------------------ runs
 
     @property
@@ -246,8 +211,7 @@ class Experiment(PastRuns[Run]):
             if isinstance(id, str) and is_id(id.lower()) and has_attempts(self._session.store, path):
                 definition = None  # the same
             else:
-                close = nearest(id, member_ids(self._session.store, self.path)) if isinstance(id, str) else ()
-                raise NotFoundError("run", str(id), where=repr(self.path), nearest=close) from None
+                raise not_there(self._session.store, self.path, id) from None
         if deleted(self._session.store, path):
             raise NotFoundError("run", id, where=repr(self.path), hint=WAS_DELETED)
         return Run(self, id, definition=definition)
@@ -448,3 +412,12 @@ class Runs(Rows[Run]):
 
 def _describe(run: Run) -> dict[str, Any]:
     return {"path": run.path, **run.to_dict()}
+
+
+def _delete_once(run: Run) -> None:
+    """Delete a run, unless somebody else did so since it was found."""
+    try:
+        run.delete()
+    except NotFoundError:
+        if is_run(run._session.store, run.path):
+            raise

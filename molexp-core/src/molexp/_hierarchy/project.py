@@ -7,24 +7,21 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._hierarchy.experiment import Experiment
-from molexp._hierarchy.scopes import change_in_order, mark_deleted, mark_restored, name_of, raise_first, rename
+from molexp._hierarchy.scopes import Scope, change_in_order, raise_first
 from molexp._html import shown_by
-from molexp._record.definitions import Members, choose_id, deleted, is_there, member_ids, require
+from molexp._record.definitions import Members, choose_id, is_there, member_ids, require
 from molexp._record.revisions import define_experiment, look_up_definition
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema
-from molexp._values.ids import check_id, nearest
-from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.session import Session
     from molexp._hierarchy.workspace import Workspace
 
 ExperimentT = Experiment
 
 
-class Project:
+class Project(Scope):
     """Related experiments.
 
     Attributes:
@@ -57,39 +54,8 @@ class Project:
 
     _repr_html_ = shown_by("project")
 
-    def __repr__(self) -> str:
-        return f"<Project {self.id}>"
-
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.workspace, self.id, self._definition)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Project):
-            return NotImplemented
-        return (self.id, self._session.store.url) == (other.id, other._session.store.url)
-
-    def __hash__(self) -> int:
-        return hash((self.id, self._session.store.url))
-
-    @property
-    def name(self) -> str:
-        """Its name: as it was first given, or by the last `rename`."""
-        return name_of(self._session, self.path, str((self._definition or {}).get("name") or self.id))
-
-    def rename(self, name: str) -> None:
-        """Give it another name. Its id and all paths stay as they are.
-
-        Raises:
-            ValueError: the name is empty.
-            SchemaError: it was made by a newer MolExp.
-        """
-        self._check_writable()
-        rename(self._session, self.path, name)
-
-    @property
-    def deleted(self) -> bool:
-        """Tell whether it was deleted. It is listed all the same while something is in it."""
-        return deleted(self._session.store, self.path)
 
     def delete(self) -> None:
         """Delete all runs of all its experiments, and leave it out of lists once `Workspace.gc` has freed them.
@@ -100,12 +66,12 @@ class Project:
         """
         self._check_writable()
         raise_first(self.path, "deleted", change_in_order(self._each(self.experiments.ids()), Experiment.delete))
-        mark_deleted(self._session, self.path)
+        self._mark(deleted=True)
 
     def restore(self) -> None:
         """Show it again, and all its deleted runs that were not freed yet."""
         self._check_writable()
-        mark_restored(self._session, self.path)
+        self._mark(deleted=False)
         store = self._session.store
         there = [name for name in member_ids(store, self.path) if is_there(store, f"{self.path}/{name}")]
         raise_first(self.path, "restored", change_in_order(self._each(there), Experiment.restore))
@@ -115,12 +81,6 @@ class Project:
         return [Experiment(self, name, None) for name in names]
 
     def _check_writable(self) -> None:
-        """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then.
-
-        Raises:
-            SchemaError: it was.
-            CorruptRecordError: its document cannot be read.
-        """
         check_schema(
             self._definition or require(self._session.store, self.path), layout.document(self.path), schemas.DEFINITION
         )
@@ -172,22 +132,9 @@ class Project:
         Raises:
             NotFoundError: with the nearest names.
         """
-        path = f"{self.id}/{id}"
-        try:
-            check_id(id, "experiment id")
-        except ValueError:
-            close = nearest(id, member_ids(self._session.store, self.id)) if isinstance(id, str) else ()
-            raise NotFoundError("experiment", str(id), where=repr(self.id), nearest=close) from None
-        return Experiment(self, id, look_up_definition(self._session.store, path))
+        return Experiment(self, id, look_up_definition(self._session.store, self.id, id))
 
     @property
     def experiments(self) -> Members[ExperimentT]:
         """Its experiments, by id."""
         return Members(self._session.store, self.id, self.experiment)
-
-    @property
-    def data_assets(self) -> DataAssets:
-        """The data that belongs to it."""
-        from molexp._assets.data_assets import DataAssets
-
-        return DataAssets(self._session, self.path)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+from molexp._hierarchy.scopes import Entity
 from molexp._html import shown_by
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
@@ -33,7 +34,7 @@ T = TypeVar("T")
 F = TypeVar("F")
 
 
-class Run:
+class Run(Entity):
     """One identity under an experiment.
 
     Attributes read the record at the time of access; nothing is cached but the definition, which never changes.
@@ -75,21 +76,10 @@ class Run:
         self._untried = untried  # this process created it and has not started it: nobody else is likely to have
         self._made_up_at = 0.0  # when its id was made up, in seconds since 1970, if that was done here
 
-    def __repr__(self) -> str:
-        return f"<Run {self.path}>"
-
     _repr_html_ = shown_by("run")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), definition=self._definition), (self.experiment, self._id)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Run):
-            return NotImplemented
-        return (self.path, self._session.store.url) == (other.path, other._session.store.url)
-
-    def __hash__(self) -> int:
-        return hash((self.path, self._session.store.url))
 
     # ------------------------------------------------------------------------------------------------------ what it is
 

@@ -1,83 +1,96 @@
-"""Edits of projects and experiments: their names, and whether they were deleted. Their ids never change."""
+"""The common part of projects, experiments and runs, and the edits of those that hold others: names, and deletions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from molexp._record.definitions import deleted, is_run, member_ids
-from molexp._record.looking import look_at
+from molexp._record.definitions import deleted
 from molexp._record.reading import read_edits
-from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._assets.data_assets import DataAssets
     from molexp._hierarchy.session import Session
     from molexp.contracts import Store
 
 T = TypeVar("T")
-PlacedT = TypeVar("PlacedT", bound="Placed")
+EntityT = TypeVar("EntityT", bound="Entity")
 
 _AT_ONCE = 64  # things that are changed at a time where requests are slow
 _NAMED = 5  # paths that a note names
 
 
-class Placed(Protocol):
-    """Describe what has a path: a run, or an experiment."""
+class Entity:
+    """A project, an experiment or a run: it lies at a path of one workspace."""
 
-    @property
-    def path(self) -> str: ...
-
-
-class Deletable(Placed, Protocol):
-    """Describe what can be deleted, too."""
-
+    path: str
     _session: Session
 
-    def delete(self) -> None: ...
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Entity):
+            return NotImplemented
+        return (self.path, self._session.store.url) == (other.path, other._session.store.url)
+
+    def __hash__(self) -> int:
+        return hash((self.path, self._session.store.url))
 
 
-def name_of(session: Session, path: str, first: str) -> str:
-    """Return the name of a project or experiment, which was `first` when it was made."""
-    return read_edits(session.store, path).name or first
+class Scope(Entity):
+    """A project or an experiment: it has a name, and data of its own."""
 
+    id: str
+    _definition: dict[str, Any] | None
 
-def rename(session: Session, path: str, name: str) -> None:
-    """Give a project or experiment another name.
+    @property
+    def name(self) -> str:
+        """Its name: as it was first given, or by the last `rename`."""
+        first = str((self._definition or {}).get("name") or self.id)
+        return read_edits(self._session.store, self.path).name or first
 
-    Raises:
-        TypeError, ValueError: it is no text, or an empty one.
-    """
-    if not isinstance(name, str):
-        raise TypeError(f"A name is text, not {name!r}.")
-    if not name.strip():
-        raise ValueError("The name is empty.")
-    _write(session, path, "rename", name=name)
+    def rename(self, name: str) -> None:
+        """Give it another name. Its id and all paths stay as they are.
 
+        Raises:
+            ValueError: the name is empty.
+            SchemaError: it was made by a newer MolExp.
+        """
+        self._check_writable()
+        if not isinstance(name, str):
+            raise TypeError(f"A name is text, not {name!r}.")
+        if not name.strip():
+            raise ValueError("The name is empty.")
+        self._edit("rename", name=name)
 
-def mark_deleted(session: Session, path: str) -> None:
-    """Note that a project or experiment was deleted."""
-    if not deleted(session.store, path):
-        _write(session, path, "delete")
+    @property
+    def deleted(self) -> bool:
+        """Tell whether it was deleted. It is listed all the same while something is in it."""
+        return deleted(self._session.store, self.path)
 
+    @property
+    def data_assets(self) -> DataAssets:
+        """The data that belongs to it."""
+        from molexp._assets.data_assets import DataAssets
 
-def mark_restored(session: Session, path: str) -> None:
-    """Note that a project or experiment is wanted again."""
-    if deleted(session.store, path):
-        _write(session, path, "restore")
+        return DataAssets(self._session, self.path)
 
+    def _check_writable(self) -> None:
+        """Raise if it was made by a newer MolExp, or that cannot be told: nothing is created in it then."""
+        raise NotImplementedError
 
-def _write(session: Session, path: str, op: str, **values: str) -> None:
-    from molexp._record.edits import write_edit
+    def _mark(self, *, deleted: bool) -> None:
+        """Note that it was deleted, or that it is wanted again."""
+        if self.deleted != deleted:
+            self._edit("delete" if deleted else "restore")
 
-    session.ready()
-    write_edit(session, path, op, announced=False, **values)  # the index has nothing of it
+    def _edit(self, op: str, **values: str) -> None:
+        from molexp._record.edits import write_edit
 
-
-def hidden_runs(session: Session, path: str) -> list[str]:
-    """Return the ids of the runs of an experiment that were deleted, and not freed yet."""
-    store = look_at(session.store, path)
-    return [name for name in member_ids(store, path) if deleted(store, f"{path}/{name}")]
+        self._session.ready()
+        write_edit(self._session, self.path, op, announced=False, **values)  # the index has nothing of it
 
 
 def change_each(store: Store, some: Iterable[T], change: Callable[[T], object]) -> Iterator[tuple[T, Exception | None]]:
@@ -97,15 +110,6 @@ def change_in_order(some: Iterable[T], change: Callable[[T], object]) -> Iterato
     return (_tried(one, change) for one in some)
 
 
-def delete_once(run: Deletable) -> None:
-    """Delete a run, unless somebody else did so since it was found."""
-    try:
-        run.delete()
-    except NotFoundError:
-        if is_run(run._session.store, run.path):
-            raise
-
-
 def _tried(one: T, change: Callable[[T], object]) -> tuple[T, Exception | None]:
     try:
         change(one)
@@ -114,7 +118,7 @@ def _tried(one: T, change: Callable[[T], object]) -> tuple[T, Exception | None]:
     return one, None
 
 
-def raise_first(path: str, done: str, changes: Iterable[tuple[PlacedT, Exception | None]]) -> None:
+def raise_first(path: str, done: str, changes: Iterable[tuple[EntityT, Exception | None]]) -> None:
     """Make all changes of what lies in `path`; afterwards raise the first error, with a note of all that could not be changed."""
     wrong = [(one.path, error) for one, error in changes if error is not None]
     if not wrong:
@@ -127,7 +131,7 @@ def raise_first(path: str, done: str, changes: Iterable[tuple[PlacedT, Exception
 
 
 def change_all(
-    store: Store, path: str, done: str, some: Iterable[PlacedT], change: Callable[[PlacedT], object]
+    store: Store, path: str, done: str, some: Iterable[EntityT], change: Callable[[EntityT], object]
 ) -> None:
     """Change all members of `path` that can be changed, as `change_each` does; afterwards raise as `raise_first` does."""
     raise_first(path, done, change_each(store, some, change))

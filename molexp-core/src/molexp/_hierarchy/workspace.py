@@ -10,12 +10,12 @@ from molexp._hierarchy.project import Project
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Session
 from molexp._html import shown_by
-from molexp._record.definitions import Members, choose_id, get_or_know, look_up, member_ids
+from molexp._record.definitions import Members, choose_id, get_or_know, look_up
 from molexp._record.fences import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
-from molexp._values.ids import check_id, is_id, nearest, new_token
+from molexp._values.ids import is_id, nearest, new_token
 from molexp._values.paths import spelled
 from molexp._values.patterns import late
 from molexp._values.redirection import redirected
@@ -257,13 +257,7 @@ class Workspace:
         Raises:
             NotFoundError: with the nearest names.
         """
-        try:
-            check_id(id, "project id")
-        except ValueError:
-            raise NotFoundError(
-                "project", id, where=self.url, nearest=nearest(id, member_ids(self._session.store, ""))
-            ) from None
-        return Project(self, id, look_up(self._session.store, id))
+        return Project(self, id, look_up(self._session.store, "", id))
 
     @property
     def projects(self) -> Members[ProjectT]:

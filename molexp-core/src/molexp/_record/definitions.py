@@ -12,7 +12,7 @@ from molexp._record.validation import check_shape
 from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._values.documents import decode_object, encode_pretty
-from molexp._values.ids import check_id, nearest, slug
+from molexp._values.ids import check_id, is_id, nearest, slug
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
@@ -71,22 +71,30 @@ def get_or_know(session: Session, path: str, make: Callable[[], dict[str, Any]])
         return None
 
 
-def look_up(store: Store, path: str) -> dict[str, Any] | None:
-    """Return the document of the project or experiment at `path`; None if that cannot be read, and what lies below it can.
+def look_up(store: Store, parent: str, id: str) -> dict[str, Any] | None:
+    """Return the document of a project or experiment; None if that cannot be read, and what lies below it can.
 
     Raises:
         NotFoundError: with the nearest names.
     """
-    parent, _, name = path.rpartition("/")
+    if not is_id(id):
+        raise not_there(store, parent, id)
+    path = f"{parent}/{id}" if parent else id
     try:
         found = read_document(store, layout.document(path))
     except CorruptRecordError:
         return None
     if found is None and not is_there(store, path):
-        what = layout.ENTITIES[layout.depth(path)]
-        close = [other for other in nearest(name, member_ids(store, parent)) if other != name]
-        raise NotFoundError(what, name, where=f"{parent!r}" if parent else store.url, nearest=close)
+        raise not_there(store, parent, id)
     return found
+
+
+def not_there(store: Store, parent: str, id: object) -> NotFoundError:
+    """Return the error for an id of nothing that lies in `parent`, with the nearest ids."""
+    what = layout.ENTITIES[layout.depth(parent) + 1]
+    close = nearest(id, member_ids(store, parent)) if isinstance(id, str) else ()
+    where = repr(parent) if parent else store.url
+    return NotFoundError(what, str(id), where=where, nearest=[other for other in close if other != id])
 
 
 def require(store: Store, path: str) -> dict[str, Any]:

@@ -146,15 +146,15 @@ def require_definition(store: Store, path: str) -> dict[str, Any]:
     return newest_definition(store, path) or require(store, path)
 
 
-def look_up_definition(store: Store, path: str) -> dict[str, Any] | None:
-    """Return the same; None if it cannot be read.
+def look_up_definition(store: Store, project: str, id: str) -> dict[str, Any] | None:
+    """Return the same for an experiment of a project, by its id; None if it cannot be read.
 
     Raises:
         NotFoundError: with the nearest names.
     """
-    first = look_up(store, path)
+    first = look_up(store, project, id)
     try:
-        return newest_definition(store, path) or first
+        return newest_definition(store, f"{project}/{id}") or first
     except CorruptRecordError:
         return None
 
@@ -178,24 +178,19 @@ def check_space(space: Any, replicas: Any) -> None:
             raise ValueError(f"There is at least one replica; {replicas} are not.")
 
 
-def _recorded_space(space: Iterable[Mapping[str, Any]] | None) -> Any:
+def _recorded_space(space: Iterable[Mapping[str, Any]]) -> Any:
     """Return what is recorded of a space, for people: its points if they can be had without using it up."""
-    if space is None:
-        return None
     if not isinstance(space, Sequence):
         return {"iterable": type(space).__name__}
     points = [dict(point) for point in space[:RECORDED_SPACE]]
     return plain(points, where="space", nan=False, refer=path_text)
 
 
-def _source(source: str | os.PathLike[str] | None) -> Any:
-    if source is None:
-        return None
-    text = os.fspath(source)
-    if os.path.isfile(text):
-        with open(text, "rb") as file:
-            from hashlib import sha256
+def _source(source: str | os.PathLike[str]) -> dict[str, str | None]:
+    path, digest = os.fspath(source), None
+    if os.path.isfile(path):
+        from hashlib import sha256
 
+        with open(path, "rb") as file:
             digest = sha256(file.read()).hexdigest()
-        return {"file": os.path.basename(text), "sha256": digest}
-    return {"file": os.path.basename(text), "sha256": None}
+    return {"file": os.path.basename(path), "sha256": digest}
