@@ -170,6 +170,32 @@ def test_typing_extensions_is_there_for_everybody_but_the_import_of_msgspec(cold
     assert printed.splitlines() == ["{'x': 1}", "Object missing required field `x`"]
 
 
+def test_a_finder_that_is_added_while_msgspec_is_imported_stays(cold):
+    printed = cold(
+        """
+        import sys
+
+        class Added:
+            find_spec = staticmethod(lambda *_: None)
+
+        class Adding:  # as another thread may
+            @staticmethod
+            def find_spec(name, *_):
+                if name == "msgspec._core" and added not in sys.meta_path:
+                    sys.meta_path.insert(0, added)
+
+        added = Added()
+        sys.meta_path.insert(0, Adding)
+        finders = sys.meta_path
+        expected = [added, *finders]
+        import molexp
+        print(sys.meta_path == expected, sys.meta_path is finders, "typing_extensions" in sys.modules)
+        """
+    )
+
+    assert printed.split() == ["True", "True", "False"]
+
+
 COUNTING = """
     from collections import Counter
     from molexp.hookspecs import hookimpl

@@ -28,4 +28,7 @@ if not {_UNNEEDED, "msgspec"} & sys.modules.keys():
     try:
         import msgspec  # noqa: F401
     finally:
+        left = [finder for finder in sys.meta_path if finder is not _Hiding]
+        if left != finders:  # another thread has added one meanwhile
+            finders[:] = left
         sys.meta_path = finders
