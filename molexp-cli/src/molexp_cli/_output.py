@@ -26,6 +26,7 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
 _ROOM = 20  # a value has at least this many characters beside its name, however narrow the terminal is
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
+_COMMAND = re.compile(r"`[^`]+`|(?<=: )molexp \S.*")
 _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│…", "*|-|~")
 COLORS = {
@@ -90,6 +91,8 @@ def _broken(message: str) -> str:
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """Return lines of a text, broken at blanks. The terminal breaks longer words, and copies them whole.
 
+    A command, in backquotes or after a colon at the end of the text, stays in one line, for you to copy it.
+
     Args:
         text: the text.
         width: characters of a line.
@@ -97,7 +100,9 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """
     import textwrap
 
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [line.replace("\0", " ") for line in lines]
 
 
 def tell_unreadable(found: Collection[str]) -> None:
