@@ -210,3 +210,13 @@ def test_without_git_a_repository_is_named_as_a_problem(tmp_path):
     (git_state,) = described(tmp_path, repository(tmp_path / "r"), PATH="/nonexistent")
 
     assert git_state == {"problem": "git cannot be started: No such file or directory"}
+
+
+def test_a_python_without_files_in_memory_asks_git_all_the_same(tmp_path):
+    """Python has no `os.memfd_create` if it was built for an old glibc, as that of conda is."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "sitecustomize.py").write_text("import os\ndel os.memfd_create\n")
+
+    (git_state,) = described(tmp_path, repository(tmp_path / "r"), PYTHONPATH=str(tmp_path / "old"))
+
+    assert git_state["branch"] == "main"

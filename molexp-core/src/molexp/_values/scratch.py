@@ -6,7 +6,7 @@ import os
 import sys
 from typing import IO
 
-if sys.platform == "linux":
+if sys.platform == "linux" and hasattr(os, "memfd_create"):  # Python has it not if it was built for glibc 2.26 or older
 
     def scratch_file() -> IO[bytes]:
         """Return an empty file, to be written and read."""
