@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
 
 import pytest
 
@@ -80,6 +81,18 @@ def test_of_what_is_logged_now_the_beginning_is_read_once(lab, lab_exp, monkeypa
         with open(file, "r+b") as changed:
             changed.write(beginning)
     assert [step for _, step, _, _ in rows(run.metrics)] == [*range(101)]
+
+
+def test_of_another_run_under_the_same_id_nothing_is_remembered(lab, monkeypatch):
+    tune(monkeypatch, "bytes of metrics that are read at a time", 1000)
+    reader = lab.workspace()
+    for value, count in ((1.0, 100), (2.0, 200)):
+        shutil.rmtree(lab.folder / "projects/metals/experiments/cu/runs/one", ignore_errors=True)
+        with lab.workspace().Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+            for step in range(count):
+                ctx.metrics.log(step=step, loss=value)
+            ctx.flush()
+            assert rows(reader.run("metals/cu/one").metrics) == [("loss", step, value, 1) for step in range(count)]
 
 
 def test_of_a_killed_owner_every_whole_line_counts(lab, script):

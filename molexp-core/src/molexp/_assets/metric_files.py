@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from molexp._assets.metric_columns import MixedPiece, Piece, pieces_of
 from molexp._record.metrics import whole_lines
@@ -18,23 +18,36 @@ if TYPE_CHECKING:
 KEPT = 128 << 20
 """Bytes of growing files whose points are kept, in two fifths of that, for who asks again."""
 
+_TAIL = 256  # bytes at the end of what was read, which tell whether it still is that file
+
 
 def read_pieces(source: Source[Any]) -> Iterator[Piece | MixedPiece]:
     """Yield the points of a file. That a line is none, a warning says."""
-    return (piece for _, piece in _blocks(source.open(), source.name, 0))
+    return (piece for *_, piece in _blocks(source.open(), source.name, 0))
 
 
-def _blocks(stream: IO[bytes], name: str, end: int) -> Iterator[tuple[int, Piece | MixedPiece]]:
-    """Yield the points in what is left of a stream, and where in the file those end that were read by then."""
+def _blocks(stream: IO[bytes], name: str, end: int) -> Iterator[tuple[int, bytes, Piece | MixedPiece]]:
+    """Yield the points in what is left of a stream; before them, where in the file they end, and the bytes before that."""
     wrong = 0
     for data in whole_lines(stream):
         points, _, bad = decode_lines(data, name)
         end += len(data)
         wrong += bad
         for piece in pieces_of([list(map(restore, points)) if b"$" in data else points]):
-            yield end, piece
+            yield end, data[-_TAIL:], piece
     if wrong:
         warnings.warn(f"{wrong} lines of {name!r} are no points, and are left out.", stacklevel=3)
+
+
+class _Read(NamedTuple):
+    """The part of a file that was read: where it ends, the bytes before that, and its points."""
+
+    end: int
+    tail: bytes
+    pieces: tuple[Piece | MixedPiece, ...]
+
+
+_NOTHING = _Read(0, b"", ())
 
 
 class GrowingFiles:
@@ -42,7 +55,7 @@ class GrowingFiles:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[int, tuple[Piece | MixedPiece, ...]]] = {}
+        self._known: dict[str, _Read] = {}
 
     def read(self, id: str, source: Source[Any]) -> list[Piece | MixedPiece]:
         """Return the points of a file; what was read before is not read again, but for less than a block at the end.
@@ -51,20 +64,20 @@ class GrowingFiles:
             id: the asset's.
             source: the file.
         """
-        start, known = self._known.get(id, (0, ()))
+        known = self._known.get(id, _NOTHING)
         stream = source.open()
-        if start and stream.seek(0, 2) < start:  # somebody has put another file there
-            start, known = 0, ()
-        stream.seek(start)
-        found = [*_blocks(stream, source.name, start)]
-        whole = [(end, piece) for end, piece in found[:-1] if end <= KEPT]
-        if whole:
-            self._keep(id, whole[-1][0], (*known, *(piece for _, piece in whole)))
-        return [*known, *(piece for _, piece in found)]
+        stream.seek(known.end - len(known.tail))
+        if stream.read(len(known.tail)) != known.tail:  # somebody has put another file there
+            known = _NOTHING
+            stream.seek(0)
+        found = [*_blocks(stream, source.name, known.end)]
+        if whole := [one for one in found[:-1] if one[0] <= KEPT]:
+            self._keep(id, _Read(*whole[-1][:2], (*known.pieces, *(piece for *_, piece in whole))))
+        return [*known.pieces, *(piece for *_, piece in found)]
 
-    def _keep(self, id: str, end: int, pieces: tuple[Piece | MixedPiece, ...]) -> None:
+    def _keep(self, id: str, read: _Read) -> None:
         with self._lock:
             self._known.pop(id, None)
-            while self._known and end + sum(one for one, _ in self._known.values()) > KEPT:
+            while self._known and read.end + sum(one.end for one in self._known.values()) > KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[id] = end, pieces
+            self._known[id] = read
