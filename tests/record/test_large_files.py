@@ -189,3 +189,43 @@ def test_a_large_save_that_fails_leaves_nothing_and_no_thread(lab, fault):
         assert ctx.pieces.save("data", [b"again"]).load() == b"again"
     assert [asset.name for asset in ws.run("p/e/one").assets] == ["data"]
     assert [*lab.store.leftovers(-1)] == []
+
+
+def test_what_only_makes_a_large_save_faster_may_be_missing(lab, script):
+    """A program without ctypes, and with no descriptor left but that of the file itself."""
+    done = script(
+        f"""
+        import os, resource, sys
+        import molexp as me
+        from molexp.contracts import AssetKind, NoFields
+        from molexp.hookspecs import hookimpl
+
+        sys.modules["ctypes"] = None
+
+        class Large(AssetKind):
+            name = "large"
+            def save(self, obj, sink):
+                with sink.open() as stream:
+                    stream.write(obj[:1])
+                    stream.write(obj[1:])
+                return NoFields()
+            def load(self, source):
+                return source.open().read()
+
+        class Plugin:
+            @hookimpl
+            def molexp_register_asset_kinds(self):
+                return [Large]
+
+        ws = me.Workspace({lab.url!r}, plugins=me.PluginManager(extra=[Plugin()]))
+        with ws.Project("p").Experiment("e").Run().start() as ctx:
+            ctx.large.save("first", bytes({SMALL} * 17))
+            limits, taken = resource.getrlimit(resource.RLIMIT_NOFILE), os.dup(0)
+            os.close(taken)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (taken + 1, limits[1]))
+            second = ctx.large.save("second", bytes({SMALL} * 2))
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            print(second.content_hash)
+        """
+    )
+    assert (done.out.split(), done.err) == ([hash_of(bytes(SMALL * 2))], "")

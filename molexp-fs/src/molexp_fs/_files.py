@@ -348,9 +348,12 @@ _BEGIN_WRITING = 2  # SYNC_FILE_RANGE_WRITE
 
 @cache
 def _sync_file_range() -> Callable[..., int] | None:
-    import ctypes
+    try:
+        import ctypes
 
-    found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+        found = getattr(ctypes.CDLL(None), "sync_file_range", None)
+    except (ImportError, OSError):  # this Python has no ctypes, or its C library is not to be had
+        return None
     if found is not None:
         found.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
     return cast("Callable[..., int] | None", found)

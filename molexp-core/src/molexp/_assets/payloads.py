@@ -221,7 +221,7 @@ class _Stream(io.RawIOBase):
             self.large.write(b"".join(self.parts))
             self.parts.clear()
         if self._beside is None and size >= SMALL and hasattr(self.large, "reader"):
-            with suppress(RuntimeError):  # there are too many threads
+            with suppress(RuntimeError, OSError):  # there are too many threads, or open files
                 self._beside = _HashBeside(cast("ReadableWriter", self.large), self.digest, self.size)
         self.size += size
         if self._beside is not None:
