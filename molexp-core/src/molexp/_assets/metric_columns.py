@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, repeat
+from operator import eq
 from typing import Any, ClassVar, TypeAlias, overload
 
 from molexp._record.metric_summaries import OWN
@@ -155,7 +156,7 @@ class Points(Sequence[Point]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list | Points):
             return NotImplemented
-        return len(self) == len(other) and all(map(dict.__eq__, self, other))
+        return len(self) == len(other) and all(map(eq, self, other))
 
     __hash__: ClassVar[None] = None  # type: ignore[assignment]  # as a list has none
 
