@@ -83,6 +83,23 @@ def test_whatever_somebody_does_to_an_index_the_answers_are_those_of_the_files(l
     assert again.catalog.verify().findings == ()
 
 
+def test_nothing_is_written_to_an_index_that_another_version_has_begun_meanwhile(lab, reader):
+    """It may have tables that this one does not know of, and would not keep as they have to be."""
+
+    def version(change=""):
+        with closing(sqlite3.connect(file)) as connection:
+            return connection.execute(f"PRAGMA user_version{change}").fetchall()
+
+    file = reader._session.index.location
+    ours = version()
+    with as_if_untouched(file):
+        version(" = 1000")
+    lab.load().run("metals/cu/r1").archive()
+
+    assert [row.id for row in reader.catalog.runs()] == ["r0", "r2"]
+    assert version() == ours
+
+
 def test_an_index_in_which_a_bit_was_flipped_is_not_believed(lab, reader):
     before = rows(reader)
     reader._session.index.close()

@@ -119,9 +119,9 @@ class Database:
         with self.lock:
             connection = self._connect()
             connection.execute("BEGIN IMMEDIATE")
-            if not self._is_untouched():
+            if wrong := self._fault(connection):
                 connection.rollback()
-                raise DamagedError("something else than MolExp has written to it")
+                raise DamagedError(wrong)
             (changed,) = connection.execute("PRAGMA data_version").fetchone()
             if changed != self._changed:  # by another process, which may have begun anew
                 self.names.clear()
@@ -148,6 +148,13 @@ class Database:
         if self.location and _unmarked_for(self.location) is not None:
             with self.transaction():  # waits for who changes it, and looks again
                 pass
+
+    def _fault(self, connection: sqlite3.Connection) -> str:
+        """Return the reason for which nothing can be written; "" if there is none."""
+        if not self._is_untouched():
+            return "something else than MolExp has written to it"
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return "" if version == VERSION else "another version of MolExp has begun it anew"
 
     def _is_untouched(self) -> bool:
         until = time.monotonic() + _PATIENCE
