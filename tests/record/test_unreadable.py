@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 import molexp as me
+from tests.internals import at
+from tests.record.helpers import amid
 
 RUNS = "projects/metals/experiments/cu/runs"
 RUN = f"{RUNS}/one"
@@ -307,3 +309,22 @@ def test_what_comes_after_the_end_is_late(place, exp, name):
     assert run.execution_history[0]["late"] > 0
     assert key in {finding.key for finding in place.load().fsck().findings}
     assert place.load().catalog.runs()[0].results == {"x": 1}
+
+
+def test_an_answer_says_what_is_left_out_while_another_thread_brings_the_index_up_to_date(lab, lab_exp, monkeypatch):
+    """The other thread has come as far as to the snapshots when the answer of this one is there, and has read no more."""
+    finished(lab_exp)
+    (lab.folder / "submissions").mkdir()
+    (lab.folder / "submissions/a.json").write_text("{")
+    catalog = lab.load().catalog
+
+    def other():
+        amid(monkeypatch, lab.store, ["children"], "snapshots", stop)
+        with pytest.raises(KeyboardInterrupt):
+            catalog.runs()
+
+    def stop():
+        raise KeyboardInterrupt
+
+    at(monkeypatch, "a question is answered", lambda *_: other(), after=True)
+    assert {*catalog.runs().unreadable} == {"submissions/a.json"}

@@ -397,14 +397,14 @@ class Catalog:
     def _refresh(self) -> str:
         """Bring the index up to date; returns the generation in which it is."""
         session, index = self._session, self._session.index
-        self._refresher = refresher = Refresher(session, index)
-        if not session.workspace.exists():
-            return index.generation
-        session.process.send(session.store)
-        session.background.wait()
-        refresher.refresh()
-        index.note_queued(queued_runs(open_submissions(session.store, refresher.unreadable)))
-        return refresher.generation
+        refresher = Refresher(session, index)
+        if is_there := session.workspace.exists():
+            session.process.send(session.store)
+            session.background.wait()
+            refresher.refresh()
+            index.note_queued(queued_runs(open_submissions(session.store, refresher.unreadable)))
+        self._refresher = refresher  # not before: another thread may be about to say what its answer leaves out
+        return refresher.generation if is_there else index.generation
 
     def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
         for _ in range(_TRIES):
