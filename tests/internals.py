@@ -64,6 +64,7 @@ LIMITS = {
     "seconds that a locked index is waited for": "molexp._catalog.index.database:BUSY",
     "bytes of metrics that are read": "molexp._record.metrics:LARGEST",
     "bytes of metrics that are read at a time": "molexp._record.metrics:_PIECE",
+    "bytes of memory for points of files that grow": "molexp._assets.metric_files:KEPT",
     "bytes of objects in an output": "molexp._workflow.saved_parts:MOST_BYTES",
     "the file that lists mounts": "molexp._views.file_systems:_MOUNTS",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",

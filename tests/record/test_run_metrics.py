@@ -83,6 +83,27 @@ def test_of_what_is_logged_now_the_beginning_is_read_once(lab, lab_exp, monkeypa
     assert [step for _, step, _, _ in rows(run.metrics)] == [*range(101)]
 
 
+def test_what_is_remembered_is_limited_by_the_memory_that_it_takes(lab, lab_exp, monkeypatch):
+    """Texts take up to ten times as many bytes as in the file, and numbers fewer."""
+    tune(monkeypatch, "bytes of metrics that are read at a time", 1000)
+    tune(monkeypatch, "bytes of memory for points of files that grow", 15_000)
+    for name, value in (("numbers", 0.5), ("texts", "warm")):
+        run = lab_exp.Run(id=name)
+        file = lab.folder / f"projects/metals/experiments/cu/runs/{name}/logs/metrics.jsonl"
+        with run.start() as ctx:
+            for step in range(100):
+                ctx.metrics.log(step=step, value=value)
+            assert len(rows(run.metrics)) == 100
+            whole = file.read_bytes()
+            size = whole.index(b'"step":50')
+            blank = b" " * whole.rindex(b"\n", 0, size)
+            with open(file, "r+b") as changed:
+                changed.write(blank)
+            assert (len(rows(run.metrics)) == 100) is (name == "numbers")
+            with open(file, "r+b") as changed:
+                changed.write(whole[: len(blank)])
+
+
 def test_of_another_run_under_the_same_id_nothing_is_remembered(lab, monkeypatch):
     tune(monkeypatch, "bytes of metrics that are read at a time", 1000)
     reader = lab.workspace()

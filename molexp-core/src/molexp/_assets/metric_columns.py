@@ -18,6 +18,8 @@ Point: TypeAlias = "dict[str, Any]"
 
 _GAP = float("nan")
 _SHOWN = 10  # points that a repr shows
+_LEAST = 600  # bytes that a piece of one point takes
+_OBJECTS = 10  # times as many bytes as their JSON are taken by values that are no numbers
 
 
 class Piece:
@@ -37,6 +39,12 @@ class Piece:
 
     def __getitem__(self, place: int) -> Point:
         return {name: column[place] for name, column in self.columns.items()}
+
+    def weight(self, size: int) -> int:
+        """Return how many bytes of memory it takes, at most and more or less, if it was `size` bytes of JSON."""
+        arrays = [one for one in self.columns.values() if isinstance(one, array)]
+        objects = _OBJECTS * size if len(arrays) < len(self.columns) else 0
+        return _LEAST + sum(one.itemsize * self.size for one in arrays) + objects
 
     def spans(self) -> Iterator[tuple[Iterable[str], float, float]]:
         """Yield the names of metrics that the same points have, and the first and the last of their steps."""
@@ -67,6 +75,10 @@ class MixedPiece:
 
     def __getitem__(self, place: int) -> Point:
         return self._parts[self._which[place]][self._place[place]]
+
+    def weight(self, size: int) -> int:
+        """Return how many bytes of memory it takes, at most and more or less, if it was `size` bytes of JSON."""
+        return 2 * self._which.itemsize * self.size + sum(part.weight(size) for part in self._parts)
 
     def spans(self) -> Iterator[tuple[Iterable[str], float, float]]:
         """Yield the names of metrics that the same points have, and the first and the last of their steps."""

@@ -15,8 +15,8 @@ from molexp._values.plain import restore
 if TYPE_CHECKING:
     from molexp.contracts import Source
 
-KEPT = 128 << 20
-"""Bytes of growing files whose points are kept, in two fifths of that, for who asks again."""
+KEPT = 48 << 20
+"""Bytes of memory for points of growing files, which are kept for who asks again."""
 
 _TAIL = 256  # bytes at the end of what was read, which tell whether it still is that file
 
@@ -40,14 +40,15 @@ def _blocks(stream: IO[bytes], name: str, end: int) -> Iterator[tuple[int, bytes
 
 
 class _Read(NamedTuple):
-    """The part of a file that was read: where it ends, the bytes before that, and its points."""
+    """The part of a file that was read: where it ends, the bytes before that, its points, and the memory that these take."""
 
-    end: int
-    tail: bytes
-    pieces: tuple[Piece | MixedPiece, ...]
+    end: int = 0
+    tail: bytes = b""
+    pieces: tuple[Piece | MixedPiece, ...] = ()
+    weight: int = 0
 
 
-_NOTHING = _Read(0, b"", ())
+_NOTHING = _Read()
 
 
 class GrowingFiles:
@@ -71,13 +72,18 @@ class GrowingFiles:
             known = _NOTHING
             stream.seek(0)
         found = [*_blocks(stream, source.name, known.end)]
-        if whole := [one for one in found[:-1] if one[0] <= KEPT]:
-            self._keep(id, _Read(*whole[-1][:2], (*known.pieces, *(piece for *_, piece in whole))))
+        kept = known
+        for end, tail, piece in found[:-1]:
+            if (weight := kept.weight + piece.weight(end - kept.end)) > KEPT:
+                break
+            kept = _Read(end, tail, (*kept.pieces, piece), weight)
+        if kept is not known:
+            self._keep(id, kept)
         return [*known.pieces, *(piece for *_, piece in found)]
 
     def _keep(self, id: str, read: _Read) -> None:
         with self._lock:
             self._known.pop(id, None)
-            while self._known and read.end + sum(one.end for one in self._known.values()) > KEPT:
+            while self._known and read.weight + sum(one.weight for one in self._known.values()) > KEPT:
                 self._known.pop(next(iter(self._known)))
             self._known[id] = read
