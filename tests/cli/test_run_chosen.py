@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from molexp.plugins import default_manager
 from molexp.scripts import Drive, Selection, parse_settings
 from tests.cli.helpers import program
 from tests.cli.test_run import write
@@ -159,6 +160,21 @@ def test_parameters_that_are_set_make_the_points(here, script):
         {"a": 6, "basis": "a, b", **tight},
         {"k": [1, 2]},  # the other experiment has none of the other names
     ]
+
+
+def test_the_id_of_a_planned_run_is_derived_once_whether_the_run_is_there_or_not(here, script, monkeypatch):
+    scheme, derived = default_manager().run_id_scheme("molexp-1"), list[str]()
+    derive = scheme.derive
+
+    def counted(self, identity):
+        derived.append(found := derive(self, identity))
+        return found
+
+    monkeypatch.setattr(scheme, "derive", counted)
+    planned = Drive(script).create()
+    assert len(derived) == len(planned)
+    assert [one.id for one in Drive(script).create()] == [one.id for one in planned]
+    assert len(derived) == 2 * len(planned)
 
 
 def test_a_value_that_a_point_has_anyway_finds_its_run(here, script):

@@ -169,14 +169,15 @@ class Deriving:
     def run(self, parameters: Mapping[str, Any], replica: int) -> Made:
         """Get or create the run with these parameters of its own."""
         _check_replica(replica)
-        return self._run(plain_parameters(parameters, "parameters") if parameters else {}, replica)
+        own = plain_parameters(parameters, "parameters") if parameters else {}
+        return self._run(self._id_of(own, replica), own, replica)
 
-    def _run(self, own: dict[str, Any], replica: int) -> Made:
+    def _run(self, run_id: str, own: dict[str, Any], replica: int) -> Made:
         # equal parameters are equal, whatever they were merged from
         given = {"parameters": self._merged(own), "replica": replica, "config": self.config}
         said = {"own_parameters": own, "replica": replica, **self._said}
         hint = f"The run-id scheme {self._name!r} derives one id for both, and must not; use another scheme."
-        return get_or_create(self._experiment, self._id_of(own, replica), said, given, hint)
+        return get_or_create(self._experiment, run_id, said, given, hint)
 
     def all(self, asked: Iterable[tuple[Mapping[str, Any], int]], ids: Sequence[str] | None = None) -> list[Made]:
         """Get or create the runs of all that is asked for, in order: one look, one hint and one flush for all of them.
@@ -205,7 +206,7 @@ class Deriving:
                 relied = [*above(path), layout.document(path), definition_key(path, experiment.revision)]
                 session.flushing.made(*written, relies_on=relied)
         return [
-            made[run_id] if run_id in made and missing[run_id] == (own, replica) else self._run(own, replica)
+            made[run_id] if run_id in made and missing[run_id] == (own, replica) else self._run(run_id, own, replica)
             for run_id, own, replica in planned
         ]
 
