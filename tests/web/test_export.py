@@ -17,6 +17,7 @@ import molexp as me
 from molexp_cli._main import run
 from molexp_web._export.export import export
 from molexp_web._export.gathering import cut
+from molexp_web._export.writing import Copy
 from tests import warm
 from tests.web import labs
 
@@ -158,6 +159,100 @@ def test_it_leaves_alone_what_is_no_copy(lab, tmp_path):
         with pytest.raises(ValueError, match="something else"):
             export(lab, str(target))
     assert files_of(mine) == {"thesis.tex"}
+
+
+@pytest.fixture
+def small(tmp_path) -> me.Workspace:
+    return labs.ordinary(tmp_path / "lab", runs=2)
+
+
+def having(copy: Path, text: str) -> list[str]:
+    """Return the files in which a text is."""
+    return [str(path) for path in copy.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+
+
+def test_it_tells_neither_who_wrote_a_note_nor_where_the_workspace_is(small, tmp_path):
+    run = small.run("solvation/relax/r0")
+    run.annotate(note="read me")
+    assert run.notes[-1]["by"]["user"]
+    copy = tmp_path / "copy"
+    export(small, str(copy))
+    (noted,) = [one for one in runs_of(copy) if one["path"] == run.path]
+    assert (noted["notes"][-1].keys(), noted["notes"][-1]["text"]) == ({"at", "text"}, "read me")
+    assert having(copy, str(tmp_path)) == []
+
+
+def test_what_was_deleted_leaves_the_copy_though_nothing_else_changes(small, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    small.run("solvation/relax/r0").annotate(note="a secret")
+    export(small, str(copy))
+    small.run("solvation/relax/r0").delete()
+    export(small, str(copy))
+    assert (export(small, str(copy)).written, len(having(copy, "a secret"))) == (0, 1), "an open page may ask for it"
+    monkeypatch.setattr("molexp_web._export.writing.OPEN", 0)
+    export(small, str(copy))
+    told = json.loads((copy / "molexp-export.json").read_text())
+    assert (having(copy, "a secret"), told["before"]) == ([], [])
+    assert files_of(copy) == {*told["files"], "now.js", "molexp-export.json"}
+    assert export(small, str(copy)).written == 0
+
+
+def test_an_export_that_was_stopped_is_begun_again(small, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(small, str(copy), progress=stop)
+    assert export(small, str(copy)).runs == manifest(copy)["total"] == 3
+    small.run("solvation/relax/r0").annotate(tags=["new"])
+    last = iter(["molexp-export.json", "now.js"])
+    write = Copy._write
+
+    def stop_at_the_second(self, name, data):
+        if name in ("molexp-export.json", "now.js") and next(last) == "now.js":
+            raise KeyboardInterrupt
+        write(self, name, data)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Copy, "_write", stop_at_the_second)
+        export(small, str(copy))
+    export(small, str(copy))
+    assert [one["tags"] for one in runs_of(copy) if one["path"] == "solvation/relax/r0"] == [["good", "new"]]
+
+
+def test_of_two_exports_at_once_the_later_one_begins_again(small, tmp_path):
+    copy = tmp_path / "copy"
+    export(small, str(copy))
+    run = small.run("solvation/relax/r0")
+    run.annotate(tags=["new"])
+    export(small, str(copy))
+    run.annotate(untag=["new"])  # it is again as the first copy has it, whose files are still there
+    others = iter([run])
+
+    def other():
+        for one in others:
+            one.annotate(tags=["newer"])
+            export(small, str(copy))  # this deletes what the first copy had alone
+
+    export(small, str(copy), progress=other)
+    told = json.loads((copy / "molexp-export.json").read_text())
+    assert {*told["files"], *told["before"]} <= files_of(copy), "each file that is named is there"
+    assert [one["tags"] for one in runs_of(copy) if one["path"] == run.path] == [["good", "newer"]]
+
+
+@pytest.mark.parametrize(
+    "told", [[], {"files": []}, {"files": [{}], "before": []}, {"files": [], "before": [], "details": {"a": 5}}]
+)
+def test_a_file_that_says_something_else_is_left_alone(small, tmp_path, told):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    mark = copy / "molexp-export.json"
+    mark.write_text(json.dumps(told))
+    with pytest.raises(ValueError, match="is not by molexp ui --export"):
+        export(small, str(copy))
+    assert json.loads(mark.read_text()) == told
 
 
 def test_a_damaged_run_is_said_and_the_others_are_there(lab, tmp_path):

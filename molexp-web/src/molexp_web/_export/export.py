@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import attrs
 import molexp as me
 from molexp_web._export.details import Details
 from molexp_web._export.gathering import PARTS_AN_INDEX, RUNS_A_PART, columns_of, gather, index_of
-from molexp_web._export.writing import Copy
+from molexp_web._export.writing import Copy, OvertakenError
 from molexp_web._server.files import unpacked
 
+_AGAIN = 3  # times that an export begins, if others to the same place end meanwhile
 _EXPERIMENTS = 500
 _SITE = ("index.html", "export.css", "data.js", "views.js", "export.js")
 _VENDOR = {
@@ -55,21 +57,29 @@ def export(
         progress: called after each run.
 
     Raises:
-        ValueError: the target holds something else.
+        ValueError: the target holds something else, or others write there all the time.
     """
-    copy = Copy.at(target)
-    try:
-        return _exported(workspace, copy, details, progress)
-    finally:
-        copy.store.close()
+    stray: frozenset[str] = frozenset()
+    for _ in range(_AGAIN):
+        copy = Copy.at(target)
+        copy.stray = stray
+        try:
+            return _exported(workspace, copy, details, progress)
+        except OvertakenError:
+            stray |= copy.names
+        finally:
+            copy.store.close()
+    raise ValueError(f"Others write copies to {target} all the time: let one of them do it, or choose another place.")
 
 
 def _exported(workspace: me.Workspace, copy: Copy, details: int, progress: Callable[[], object] | None) -> Exported:
     version = workspace.catalog.version()  # before anything is read: what changes meanwhile is for the next export
     for name, data in _site():
         copy.put_site(name, data)
-    of = me.to_json([workspace.url, workspace.name, version, details, me.__version__, copy.site])
+    told_by = [workspace.url, workspace.name, version, details, me.__version__, copy.site]
+    of = sha256(me.to_json(told_by).encode()).hexdigest()  # whoever has the copy need not know where the workspace is
     if copy.last.of == of:
+        copy.settle()
         return Exported(copy.last.runs, copy.written, copy.size, copy.last.left_out)
     more = Details(workspace, details, copy)
 

@@ -149,12 +149,18 @@ def document_of(row: me.RunRow) -> dict[str, Any]:
         **{name: row[name] for name in ("seconds", "host") if name in row},
         **{
             name: bounded(found)
-            for name in ("cause", "tags", "notes", "replica", "profile", "parameters", "results", "config")
+            for name in ("cause", "tags", "replica", "profile", "parameters", "results", "config")
             if (found := document.get(name))
         },
+        **({"notes": [*map(_note, document["notes"])]} if document.get("notes") else {}),
         "metrics": bounded({name: {key: one.get(key) for key in _OF_A_METRIC} for name, one in row.metrics.items()}),
         "attempts": bounded([_attempt(one) for one in row.execution_history]),
     }
+
+
+def _note(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a note, without its author."""
+    return {name: bounded(one[name]) for name in ("at", "text") if name in one}
 
 
 def _attempt(one: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,14 @@ from molexp.plugins import default_manager
 MARK = "molexp-export.json"
 """All files of a copy, and of what it is: who exports again writes what is new, and deletes what the copy before the last had."""
 
+OPEN = 60
+"""Seconds after which no page asks any more for what only the copy before had: pages look every ten seconds for a newer one."""
+
 _FOLDERS = ("runs/", "index/", "columns/", "tails/", "details/", "files/", "manifests/")
+
+
+class OvertakenError(Exception):
+    """Another export to the same place has ended meanwhile, and may have deleted what this one found there."""
 
 
 @attrs.frozen
@@ -33,6 +41,7 @@ class Mark:
         left_out: a sentence for each thing that is not in it.
         site: a hash of each file of the page itself.
         details: by the path of a run that does not go on, a hash of its record, the part with its details, and their other files.
+        at: the time at which it was written, in seconds since 1970.
     """
 
     files: list[str] = attrs.field(factory=list)
@@ -42,6 +51,7 @@ class Mark:
     left_out: list[str] = attrs.field(factory=list)
     site: dict[str, str] = attrs.field(factory=dict)
     details: dict[str, list[str]] = attrs.field(factory=dict)
+    at: int = 0
 
     @classmethod
     def read(cls, data: bytes) -> Self:
@@ -56,7 +66,16 @@ class Mark:
             raise ValueError("it has other names")
         if not all(isinstance(found, kinds[name]) for name, found in told.items()):
             raise ValueError("it has other values")
-        return cls(**told)
+        found = cls(**told)
+        lists = (found.files, found.before, found.left_out, [*found.site.values()], *found.details.values())
+        if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
+            raise ValueError("it has other values")
+        return found
+
+    @property
+    def data(self) -> bytes:
+        """The words as they are written."""
+        return me.to_json(attrs.asdict(self)).encode()
 
 
 @attrs.define
@@ -64,12 +83,14 @@ class Copy:
     """A static copy that is being written.
 
     A file's name tells what is in it, so a file that is there is not written again. What the copy before had and this one
-    has not stays for the time of one export more, because pages that are open may still ask for it.
+    has not stays for a while, because pages that are open may still ask for it.
     """
 
     store: Store
     last: Mark
     there: frozenset[str]
+    began: bytes
+    stray: frozenset[str] = frozenset()
     names: set[str] = attrs.field(factory=set)
     site: dict[str, str] = attrs.field(factory=dict)
     details: dict[str, list[str]] = attrs.field(factory=dict)
@@ -88,16 +109,17 @@ class Copy:
         backend = default_manager().storage_backend(scheme if colon else "file")
         store = backend.open(url, {} if colon else {"durability": "never"})
         try:
-            last = Mark.read(store.read(MARK))
+            last = Mark.read(began := store.read(MARK))
         except KeyNotFoundError:
             if next(iter(store.list()), None) is not None:
                 raise ValueError(
                     f"{target} holds something else than a copy by molexp ui --export: choose another place."
                 ) from None
             last = Mark()
+            store.write(MARK, began := last.data)  # first of all: whoever is stopped now can begin again
         except (ValueError, RecursionError):
             raise ValueError(f"{MARK} in {target} is not by molexp ui --export: choose another place.") from None
-        return cls(store, last, frozenset((*last.files, *last.before)))
+        return cls(store, last, frozenset((*last.files, *last.before)), began)
 
     def put(self, kind: str, value: Any) -> str:
         """Write a part, and return its name."""
@@ -142,8 +164,18 @@ class Copy:
         self.details[path] = [digest, part, *files]
         self.names.update((f"{part}.js", *files))
 
+    def settle(self) -> None:
+        """Delete what only the copy before had, such as a run that was deleted, when no page asks for it any more."""
+        if self.last.before and time.time() - self.last.at >= OPEN:
+            self._write(MARK, attrs.evolve(self.last, before=[]).data)
+            self._delete(self.last.before)
+
     def finish(self, manifest: Mapping[str, Any], of: str) -> None:
-        """Say what there is, last of all, and delete what no page asks for any more."""
+        """Say what there is, last of all, and delete what no page asks for any more.
+
+        Raises:
+            OvertakenError: another export has ended meanwhile; nothing of this one is shown.
+        """
         name = self.put("manifests", manifest)
         before = set(self.last.files)
         mark = Mark(
@@ -154,9 +186,15 @@ class Copy:
             left_out=manifest["left_out"],
             site=self.site,
             details=self.details,
+            at=int(time.time()),
         )
-        self._write(MARK, me.to_json(attrs.asdict(mark)).encode())
+        if self.store.read(MARK) != self.began:
+            raise OvertakenError
         self._write("now.js", f"molexp.now({json.dumps(name)});\n".encode())
-        for old in self.there - before - self.names:
-            if old.startswith(_FOLDERS):
-                self.store.delete(old)
+        self._write(MARK, mark.data)  # after what pages ask for: without it, the next export writes both again
+        self._delete((self.there | self.stray) - before - self.names)
+
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            if name.startswith(_FOLDERS):
+                self.store.delete(name)
