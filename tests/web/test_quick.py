@@ -75,3 +75,27 @@ def test_templates_that_are_damaged_or_cannot_be_kept_are_compiled_again(opened,
     assert opened() == page
     (tmp_path / "tmp").rename(tmp_path / "gone")
     assert opened() == page
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Folders for temporary files belong to one user there.")
+@pytest.mark.parametrize("planted", ["a link", "open to others", "another user's"])
+def test_templates_are_not_taken_from_a_folder_that_others_can_write_to(opened, tmp_path, monkeypatch, planted):
+    page = opened()
+    (folder,) = (tmp_path / "tmp").iterdir()  # its name ends with the number of the user
+    elsewhere = tmp_path / "elsewhere"
+    folder.rename(elsewhere)
+    if planted == "a link":
+        elsewhere.chmod(0o750)
+        folder.symlink_to(elsewhere)
+    elif planted == "open to others":
+        elsewhere.chmod(0o777)
+        elsewhere.rename(folder)
+    else:
+        user = os.getuid()
+        monkeypatch.setattr("os.getuid", lambda: user + 1)
+        elsewhere.rename(folder.with_name(folder.name.replace(str(user), str(user + 1))))
+    there = next((tmp_path / "tmp").iterdir())
+    mode = there.stat().st_mode
+    monkeypatch.setattr("jinja2.bccache.Bucket.load_bytecode", lambda *_: pytest.fail("it was read"))
+    assert opened() == page
+    assert there.stat().st_mode == mode, "nothing of others is changed"

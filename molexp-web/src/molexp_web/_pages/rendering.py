@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
+import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -182,10 +186,16 @@ def _active(request: Request) -> str:
 
 
 class _Compiled(jinja2.FileSystemBytecodeCache):
-    """Templates as earlier processes of this user compiled them; whatever is wrong with these, they are compiled again."""
+    """Templates as earlier processes of this user compiled them; whatever is wrong with these, they are compiled again.
+
+    What is read here is executed. Jinja looks once at whose folder it is, and changes the mode of whatever a link of another user
+    leads to; a server that goes on for weeks may see its folder tidied away, and another user make one of the same name.
+    """
 
     def load_bytecode(self, bucket: Any) -> None:
         """Take the code of a template if there is any."""
+        if not _is_ours(self.directory):
+            return
         try:
             super().load_bytecode(bucket)
         except Exception:  # noqa: BLE001 - Jinja believes that nothing is ever damaged
@@ -194,14 +204,30 @@ class _Compiled(jinja2.FileSystemBytecodeCache):
     def dump_bytecode(self, bucket: Any) -> None:
         """Keep the code of a template where that can be written."""
         with suppress(OSError):
-            super().dump_bytecode(bucket)
+            if not os.path.lexists(self.directory):
+                os.mkdir(self.directory, 0o700)
+            if _is_ours(self.directory):
+                super().dump_bytecode(bucket)
+
+
+def _is_ours(folder: str) -> bool:
+    """Tell whether a folder is this user's, and nobody else's."""
+    if sys.platform == "win32":  # folders for temporary files belong to one user
+        return os.path.isdir(folder)
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
 
 def _compiled() -> jinja2.BytecodeCache | None:
     try:
-        return _Compiled()  # in a folder for temporary files, which Jinja makes for this user alone
-    except (OSError, RuntimeError):  # it cannot be made, or is somebody else's
+        folder = tempfile.gettempdir()
+    except OSError:  # there is none that can be written to
         return None
+    user = "" if sys.platform == "win32" else f"-{os.getuid()}"
+    return _Compiled(os.path.join(folder, f"molexp-templates{user}"))
 
 
 @cache
