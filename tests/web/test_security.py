@@ -118,6 +118,11 @@ def test_scripts_and_styles_are_compressed_and_sent_once(client):
     assert (plain.headers["content-type"], plain.text) == (first.headers["content-type"], first.text)
     assert plain.headers["content-type"].startswith(("text/javascript", "application/javascript"))
     assert asking.get("/static/site.css").headers["content-encoding"] == "gzip"
+    for path in ("/static/vendor/uPlot-1.6.32.iife.min.js", "/static/site.css", "/w/lab/"):
+        refused = asking.get(path, headers={"Accept-Encoding": "br, GZIP; q=0.0"})
+        assert "content-encoding" not in refused.headers
+        assert "accept-encoding" in refused.headers["vary"].lower()
+    assert asking.get(f"/static/{'a' * 5000}").status_code == 404
 
 
 def test_changes_for_everybody_are_refused(client):

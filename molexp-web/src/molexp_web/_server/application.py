@@ -23,6 +23,7 @@ from molexp_web._api.curves import KnownCurves
 from molexp_web._pages.forms import Outcomes
 from molexp_web._pages.rendering import url_for
 from molexp_web._server import failing
+from molexp_web._server.conditional import accepts_gzip
 from molexp_web._server.files import Files
 from molexp_web._server.security import LOCAL, Guard
 
@@ -113,10 +114,12 @@ def _small(app: ASGIApp) -> ASGIApp:
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["cache-control"] = "no-cache"
+                headers = MutableHeaders(scope=message)
+                headers["cache-control"] = "no-cache"
+                headers.add_vary_header("accept-encoding")
             await send(message)
 
-        await compressed(scope, receive, sending)
+        await (compressed if accepts_gzip(scope) else app)(scope, receive, sending)
 
     compressed = GZipMiddleware(app, minimum_size=1000, compresslevel=9)
     return asked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+_NEVER = re.compile(r"q\s*=\s*0(\.0*)?")
 _SMALL = 1024
 
 
@@ -55,4 +57,8 @@ def has(request: Request, tag: str) -> bool:
 
 def accepts_gzip(scope: Scope) -> bool:
     """Tell whether the client takes compressed answers."""
-    return "gzip" in Headers(scope=scope).get("accept-encoding", "")
+    for one in Headers(scope=scope).get("accept-encoding", "").lower().split(","):
+        name, _, weight = one.partition(";")
+        if name.strip() == "gzip":
+            return _NEVER.fullmatch(weight.strip()) is None
+    return False

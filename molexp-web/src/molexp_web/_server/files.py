@@ -20,7 +20,10 @@ class Files(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file: compressed as it is to who takes that, and unpacked to others."""
-        packed, found = self.lookup_path(path + PACKED)
+        try:
+            packed, found = self.lookup_path(path + PACKED)
+        except OSError:  # the name is too long, or nobody may look there
+            found = None
         if found is None:
             return await super().get_response(path, scope)
         response = await super().get_response(path + PACKED, scope)
