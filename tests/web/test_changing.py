@@ -34,6 +34,7 @@ def test_the_buttons_of_a_run(lab, visitor):
     assert run.tags == set()
     assert visitor.press("Add note", note="two\r\nlines").told == f"Added the note to {ONE}."
     assert run.notes[-1]["text"] == "two\nlines"
+    assert f"ago, {run.notes[-1]['by']['user']}two lines" in visitor.page.text.replace("just now", "ago")
     visitor.press("Archive")
     assert (run.archived, "Archive" in visitor.page.buttons) == (True, False)
     visitor.press("Unarchive")
