@@ -160,14 +160,15 @@ def _usual(
     The newest of the runs that match decide on them, so that they stay from page to page; they are asked for unless they are at hand.
     """
     key = ("columns", *state, asked.query, asked.archived)
-    if key not in known:
+    if (found := known.get(key)) is None:  # another request may push it out at any moment
         seen = newest
         if seen is None:
             rows = catalog.runs(asked.query or None, archived=asked.archived, sort=NEWEST, limit=SAMPLE)
             seen = [cells.Seen(row, origins) for row in rows]
         names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
-        _keep(known, key, (names, default_columns(seen, names)))
-    return known[key]  # type: ignore[no-any-return]  # as it was put there
+        found = names, default_columns(seen, names)
+        _keep(known, key, found)
+    return found
 
 
 def counts_of(
@@ -178,8 +179,8 @@ def counts_of(
     others = [one for one in filters if one.field != "status" or one.operator != "=="]
     query = query_of(others)
     key = ("counts", workspace.url, version, query, asked.archived)
-    if key in known:
-        return known[key]  # type: ignore[no-any-return]  # as it was put there
+    if (seen := known.get(key)) is not None:
+        return seen  # type: ignore[no-any-return]  # as it was put there
     many = known.get(("many", workspace.url), 0) > MANY
     if many and query and not surely:
         return None
@@ -198,7 +199,7 @@ def counts_of(
 
 def _keep(known: dict[Any, Any], key: Any, value: Any) -> None:
     while len(known) >= _KEPT:
-        known.pop(next(iter(known)))
+        known.pop(next(iter([*known])), None)
     known[key] = value
 
 

@@ -44,9 +44,9 @@ def _views(workspace: me.Workspace, known: dict[Any, Any]) -> Mapping[str, Mappi
         if name in found or not asset.name.startswith(PREFIX) or (asset.size or 0) > _LARGEST:
             continue
         key = ("view", workspace.url, asset.id, asset.created_at)
-        if key not in known:
-            known[key] = _read(asset)
-        found[name] = known[key]
+        if (document := known.get(key)) is None:  # other requests push out what is remembered
+            document = known[key] = _read(asset)
+        found[name] = document
     return {name: found[name] for name in sorted(found) if found[name]}
 
 
