@@ -54,6 +54,22 @@ def asked(port, path, **headers):
         return response.status, response.headers, response.read().decode()
 
 
+def test_a_browser_is_started_with_an_address_that_opens_the_page_once(lab, tmp_path, monkeypatch):
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {opened}\n')
+    browser.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(browser))
+    with served("-w", lab.url, "--open") as (port, path, token, _):
+        asked(port, "/")  # it answers when the browser has been started
+        address = opened.read_text().strip()
+        assert address.startswith(f"http://127.0.0.1:{port}{path}?token=")
+        assert token not in address, "all users of the machine see the arguments of a process"
+        way_in = address.removeprefix(f"http://127.0.0.1:{port}")
+        first, again = asked(port, way_in), asked(port, way_in)
+        assert (first[0], again[0]) == (303, 401)
+        assert asked(port, "/w/lab/", Cookie=first[1]["set-cookie"].partition(";")[0])[0] == 200
+
+
 def test_the_printed_address_opens_the_page_and_a_log_is_followed_while_it_grows(lab):
     with served("-w", lab.url, "--prefix", "/molexp") as (port, path, token, process):
         status, headers, _ = asked(port, f"{path}?token={token}")

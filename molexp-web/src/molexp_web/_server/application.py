@@ -77,6 +77,7 @@ def application(
     app.state.workspaces, app.state.changes, app.state.token = dict(workspaces), changes, token
     app.state.scripts = {script.name: script.resolve() for script in scripts} if changes else {}
     app.state.curves, app.state.outcomes, app.state.changing = KnownCurves(), Outcomes(), Lock()
+    app.state.tickets = set()  # each is taken once in place of the token
     app.state.filled = set()  # names of workspaces in which something was found
     app.state.started = secrets.token_hex(4)  # another version may answer differently: no ETag outlives this one
     return app

@@ -119,7 +119,7 @@ class Guard:
             return None
         pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
         given = [value for name, value in pairs if name == "token"]
-        if given and request.method in _READING and _equal(given[-1], self.token):
+        if given and self._may_enter(request, given[-1], self.token):
             query = urlencode([pair for pair in pairs if pair[0] != "token"])
             redirect = RedirectResponse(self._place(request, query), 303)
             secure = request.headers.get("x-forwarded-proto", request.url.scheme) == "https"
@@ -133,6 +133,17 @@ class Guard:
         found = refusal("no_token", "The token is missing or wrong." if given else "The token is missing.",
             "Open the address that `molexp ui` printed. A program sends 'Authorization: Bearer TOKEN'.")  # fmt: skip
         return answer(request, 401, found, {"www-authenticate": "Bearer", "cache-control": "no-store"})
+
+    def _may_enter(self, request: Request, given: str, token: str) -> bool:
+        if request.method not in _READING:
+            return False
+        if _equal(given, token):
+            return True
+        tickets: set[str] = request.app.state.tickets
+        if request.method == "GET" and given in tickets:
+            tickets.discard(given)
+            return True
+        return False
 
     def _place(self, request: Request, query: str) -> str:
         path = "/" + request.scope["path"].lstrip("/\\")  # a path of two slashes would be another host

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 import socket
 from collections.abc import Callable
 from urllib.parse import quote
 
-from starlette.types import ASGIApp
+from starlette.applications import Starlette
 
 from molexp_web._server.security import ANY_ADDRESS, LOCAL
 
@@ -26,7 +27,7 @@ def hosts_of(host: str) -> list[str]:
 
 
 def serve(
-    app: ASGIApp,
+    app: Starlette,
     host: str,
     port: int,
     *,
@@ -63,12 +64,14 @@ def serve(
     name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
     place = f"[{name}]" if ":" in name else name
     path = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
-    address = f"http://{place}:{listener.getsockname()[1]}{path}?token={quote(token, safe='')}"
-    told(f"Listening on {address}")
+    address = f"http://{place}:{listener.getsockname()[1]}{path}?token="
+    told(f"Listening on {address}{quote(token, safe='')}")
     if show:
         import webbrowser
 
-        webbrowser.open(address)
+        ticket = secrets.token_urlsafe(24)  # all users of the machine see the arguments with which a browser starts
+        app.state.tickets.add(ticket)
+        webbrowser.open(address + ticket)
     # Streams that follow a log go on for ever: nobody waits for them at the end.
     config = uvicorn.Config(
         app,
