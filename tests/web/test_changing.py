@@ -198,6 +198,25 @@ def test_a_form_that_is_sent_twice_is_meant_once(lab, visitor):
     assert "Restore" in visitor.page.buttons
 
 
+def test_a_run_is_executed_once_by_a_button_that_is_pressed_twice(lab, tmp_path, monkeypatch):
+    script = tmp_path / "train.py"
+    script.touch()
+    started = []
+
+    def start(*found, **_):
+        started.append(found)
+        return tmp_path / f"{len(started)}"
+
+    monkeypatch.setattr("molexp_web._api.changing.execute_in_background", start)
+    visitor = visitor_of(lab, scripts=[script])
+    form = visitor.open(RUN).form("Execute again by train.py")
+    pairs = form.filled("Execute again by train.py", {}, {})
+    assert visitor.send(form, pairs).told == visitor.send(form, pairs).told
+    assert (len(started), str(tmp_path / "1") in visitor.page.told) == (1, True)
+    visitor.press("Execute again by train.py")
+    assert (len(started), str(tmp_path / "2") in visitor.page.told) == (2, True), "whoever has read that means it again"
+
+
 def test_what_was_said_is_said_to_nobody_without_the_token(lab, visitor):
     said = visitor.open(RUN) and visitor.press("Add tag", tag="quiet").address
     assert "quiet" not in client_of(lab, token=TOKEN, changes=True).get(said).text

@@ -130,6 +130,10 @@ def _done(
 ) -> Outcome:
     """Change runs, and return what became of it, in words."""
     body, log = _body(action, fields, runs), ""
+    newest: Outcome | None = request.app.state.outcomes.newest
+    sent = (runs, body["script"], body["rerun"], fields.get("after", "")) if action == "execute" else ()
+    if sent and newest is not None and newest.sent == sent:
+        return newest
     try:
         if action == "execute":
             done = start(workspace, body, request.app.state.scripts)
@@ -138,11 +142,11 @@ def _done(
             done = make(workspace, body)
     except (HTTPException, me.MolexpError, ValueError, OSError) as error:
         return Outcome(_NOTHING, [_reason(error)])
-    if action == "delete" and (newest := request.app.state.outcomes.newest) is not None:
+    if action == "delete" and newest is not None:
         done = [{**one, "error": None} if one["path"] in newest.restore and _is_gone(one) else one for one in done]
     changed = [one["path"] for one in done if one["error"] is None]
     words = DEEDS[action].past.format(**_told(fields, changed), log=log) if changed else _NOTHING
-    return Outcome(words, _failures(done), changed if action == "delete" else ())
+    return Outcome(words, _failures(done), changed if action == "delete" else (), sent)
 
 
 def _is_gone(one: Mapping[str, Any]) -> bool:

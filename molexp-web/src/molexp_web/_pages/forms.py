@@ -35,11 +35,13 @@ class Outcome(NamedTuple):
         words: a sentence on the changes.
         failed: the reasons why something was not changed.
         restore: the paths of runs that a button brings back.
+        sent: the fields of a form that started something: whoever sends them twice means it once.
     """
 
     words: str
     failed: Sequence[str] = ()
     restore: Sequence[str] = ()
+    sent: Sequence[object] = ()
 
 
 class Outcomes:
@@ -57,6 +59,12 @@ class Outcomes:
                 del self._kept[next(iter(self._kept))]
             self._kept[name] = outcome
         return name
+
+    @property
+    def name(self) -> str:
+        """The name of the last one; "" if there is none."""
+        with self._lock:
+            return next(reversed(self._kept), "")
 
     @property
     def newest(self) -> Outcome | None:

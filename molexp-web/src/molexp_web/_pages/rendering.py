@@ -36,7 +36,7 @@ def render(request: Request, template: str, /, **context: Any) -> Response:
 
     Besides the context, a template has ``request``, ``workspace`` (its name, or None), ``workspaces`` (all names), ``changes``
     (whether requests may change records), ``may_change`` (and whether those of this workspace can be), ``told`` (what became of a
-    form that was sent), ``here`` (the address of the page), and the functions ``url_for(name, **params)``, ``static(path)`` and
+    form that was sent), ``after`` (the name of what became of the last one), ``here`` (the address of the page), and the functions ``url_for(name, **params)``, ``static(path)`` and
     ``with_query(address, **query)``. ``active`` is the name of the page in the navigation.
     """
     return conditional(request, page(request, template, **context), "text/html; charset=utf-8")
@@ -61,6 +61,7 @@ def page(request: Request, template: str, /, **context: Any) -> str:
         "may_change": may_change,
         "change": url_for(request, "change", workspace=name) if may_change else "",
         "form_key": key_of(request) if may_change else "",
+        "after": state.outcomes.name if may_change else "",
         "told": state.outcomes.get(request.query_params.get(DONE, "")) if is_known else None,
         "here": with_query(request.url.path, *(one for one in request.query_params.multi_items() if one[0] != DONE)),
         "url_for": lambda route, /, **params: url_for(request, route, **params),
