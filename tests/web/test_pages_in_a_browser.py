@@ -122,6 +122,14 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         page.keyboard.press("Enter")
         visitor.reads("[role=status]", f"Restored {EACH}/r1.")
         assert me.Workspace.load(ws.url).run(f"{EACH}/r1").notes[-1]["text"] == "checked"
+        visitor.go("/w/lab/runs")
+        box = page.locator('input[name="run"]').first
+        path = box.get_attribute("value")
+        box.focus()
+        ws.project("solvation").experiment("relax").Run(id="newer")
+        page.locator(f'input[value="{EACH}/newer"]').wait_for(timeout=PATIENCE)
+        page.keyboard.press("x")
+        assert page.locator('input[name="run"]:checked').get_attribute("value") == path, "though a row came above it"
         with ws.project("solvation").experiment("relax").Run(id="alive").start():
             visitor.go(f"{RELAX}/alive")
             page.click("details.change > summary")

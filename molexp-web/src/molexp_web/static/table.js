@@ -50,14 +50,17 @@ async function fetched(address) {
 
 function swap(fresh) {
   const before = new Set([...document.querySelectorAll("table.runs th a")].map((link) => link.href));
-  const focused = document.activeElement?.closest?.("table.runs th a")?.href;
+  const focused = document.activeElement?.closest?.("table.runs th a, table.runs td.pick");
+  const current = rows()[place]?.querySelector("th a")?.href;
   const left = document.querySelector("#live .scroll")?.scrollLeft ?? 0;
   live().replaceWith(document.adoptNode(fresh));
   for (const row of rows()) {
     const link = row.querySelector("th a");
     if (link && before.size && !before.has(link.href)) row.classList.add("new");
-    if (link && link.href === focused) { place = rows().indexOf(row); move(place); }
   }
+  place = rows().findIndex((row) => row.querySelector("th a")?.href === current); // keys mean a run, wherever it is now
+  if (place >= 0) move(place, focused?.matches("a") ?? false);
+  if (place >= 0 && focused?.matches("td")) rows()[place].querySelector('input[name="run"]')?.focus();
   const scroll = document.querySelector("#live .scroll");
   if (scroll) scroll.scrollLeft = left;
   renew(live());
