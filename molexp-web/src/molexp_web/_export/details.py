@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -60,8 +61,9 @@ class Details:
         try:
             found = self._details(self.workspace.run(row.path), row)
         except (me.MolexpError, OSError, ValueError) as error:  # one damaged run is no reason to export none
-            self.unread.append(f"{row.path}: {error}")
-            return {"unread": str(error)}
+            said = _without(str(error), self.workspace.url)
+            self.unread.append(f"{row.path}: {said}")
+            return {"unread": said}
         part = self.copy.put("details", found)
         if digest:
             self.copy.remember(row.path, digest, part, [one["file"] for one in found.get("pictures", ())])
@@ -90,6 +92,13 @@ class Details:
                 data = stream.read(_LARGEST + 1)
             if len(data) <= _LARGEST:  # the file may be another one than the record says
                 yield {"name": one.name, "file": self.copy.put_file(PICTURES[_suffix(one.name)], data)}
+
+
+def _without(text: str, url: str) -> str:
+    """Return a text that does not say where the workspace is."""
+    for place in (url, unquote(urlsplit(url).path)):
+        text = text.replace(place, "the workspace") if len(place) > 1 else text
+    return text
 
 
 def _suffix(name: str) -> str:
