@@ -194,9 +194,12 @@ def test_a_cluster_that_is_not_there_is_told_in_words(tmp_path):
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         said = asyncio.run(scene(address="tcp://127.0.0.1:1"))
         missing = asyncio.run(scene(scheduler_file=tmp_path / "scheduler.json"))
+        (tmp_path / "half.json").write_text("{")
+        half = asyncio.run(scene(scheduler_file=tmp_path / "half.json"))
     assert "The Dask cluster at tcp://127.0.0.1:1 cannot be used" in said
     assert "Is its scheduler running" in said
     assert f"The scheduler's file {tmp_path}/scheduler.json has not come in 1 s" in missing
+    assert f"The scheduler's file {tmp_path}/half.json has not come whole in 1 s" in half
 
 
 @pytest.mark.parametrize(

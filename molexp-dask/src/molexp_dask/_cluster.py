@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import threading
 from collections.abc import Mapping
@@ -132,17 +133,29 @@ async def _wait_for(file: Path) -> None:
     import dask
 
     patience = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
-    is_there = file.exists
     try:
         async with asyncio.timeout(patience):
-            while not is_there():  # noqa: ASYNC110 - nobody tells us
+            while not _is_whole(file):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise ExecutorError(
-            f"The scheduler's file {file} has not come in {patience:.4g} s. Name the one that "
-            "`dask scheduler --scheduler-file` writes, on a file system that this machine sees.",
-            call="",
-        ) from None
+        raise _missing(file, patience) from None
+
+
+def _missing(file: Path, patience: float) -> ExecutorError:
+    what = "has not come whole" if file.exists() else "has not come"
+    return ExecutorError(
+        f"The scheduler's file {file} {what} in {patience:.4g} s. Name the one that "
+        "`dask scheduler --scheduler-file` writes, on a file system that this machine sees.",
+        call="",
+    )
+
+
+def _is_whole(file: Path) -> bool:
+    """Tell whether a scheduler's file is there and names an address: it may be half written, or another file."""
+    try:
+        return bool(json.loads(file.read_bytes())["address"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 async def _start(place: Place) -> Any:
