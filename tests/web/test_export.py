@@ -205,6 +205,8 @@ def test_an_export_that_was_stopped_is_begun_again(small, tmp_path, monkeypatch)
 
     with pytest.raises(KeyboardInterrupt):
         export(small, str(copy), progress=stop)
+    told = json.loads((copy / "molexp-export.json").read_text())
+    assert files_of(copy) == {*told["before"], "molexp-export.json"}, "the next one deletes what it does not need"
     assert export(small, str(copy)).runs == manifest(copy)["total"] == 3
     small.run("solvation/relax/r0").annotate(tags=["new"])
     last = iter(["molexp-export.json", "now.js"])

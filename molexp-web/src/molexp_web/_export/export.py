@@ -67,6 +67,9 @@ def export(
             return _exported(workspace, copy, details, progress)
         except OvertakenError:
             stray |= copy.names
+        except BaseException:
+            copy.leave()
+            raise
         finally:
             copy.store.close()
     raise ValueError(f"Others write copies to {target} all the time: let one of them do it, or choose another place.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -169,6 +170,14 @@ class Copy:
         if self.last.before and time.time() - self.last.at >= OPEN:
             self._write(MARK, attrs.evolve(self.last, before=[]).data)
             self._delete(self.last.before)
+
+    def leave(self) -> None:
+        """Name what was written by an export that somebody stops, so that the next one uses or deletes it."""
+        last = self.last
+        before = sorted({*last.before, *self.names}.difference(last.files))
+        with suppress(me.MolexpError, OSError):
+            if before != last.before and self.store.read(MARK) == self.began:
+                self.store.write(MARK, attrs.evolve(last, before=before, at=int(time.time())).data)
 
     def finish(self, manifest: Mapping[str, Any], of: str) -> None:
         """Say what there is, last of all, and delete what no page asks for any more.
