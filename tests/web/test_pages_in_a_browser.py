@@ -123,6 +123,10 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         visitor.reads("[role=status]", f"Restored {EACH}/r1.")
         assert me.Workspace.load(ws.url).run(f"{EACH}/r1").notes[-1]["text"] == "checked"
         visitor.go("/w/lab/runs")
+        page.evaluate(NOTING)
+        page.focus("#all")
+        page.keyboard.press("Enter")
+        assert page.evaluate("window.sent") is False, "Enter does not press the first button"
         box = page.locator('input[name="run"]').first
         path = box.get_attribute("value")
         box.focus()
@@ -140,6 +144,10 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         assert visitor.told == []
 
 
+NOTING = """() => {
+  window.sent = false;
+  addEventListener("submit", (event) => { window.sent = true; event.preventDefault(); }, true);
+}"""
 REFRESHED = """() => new Promise((done) => {
   document.activeElement.blur();
   document.addEventListener("refreshed", () => done(), { once: true });

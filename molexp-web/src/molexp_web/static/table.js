@@ -173,7 +173,7 @@ const KEYS = {
 document.addEventListener("keydown", (event) => {
   const target = event.target;
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  if (event.key === "Enter" && target.name === "run") { // the first button of the form is another one
+  if (event.key === "Enter" && (target.name === "run" || target.id === "all")) { // the first button of the form is another one
     event.preventDefault();
     KEYS.c();
     return;
