@@ -89,9 +89,7 @@ def _broken(message: str) -> str:
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Return lines of a text, broken at blanks. The terminal breaks longer words, and copies them whole.
-
-    A command, in backquotes or after a colon at the end of the text, stays in one line, for you to copy it.
+    """Return lines of a text, broken at blanks, but not within a command in backquotes or after a colon at its end.
 
     Args:
         text: the text.
