@@ -1,6 +1,6 @@
 """Expressions: conditions on fields, joined by ``and``, ``or`` and ``not``.
 
-`molexp._query.parser` makes them from text; ``str()`` of one is a text that makes an equal one again.
+`molexp._query.parser` makes them from text.
 """
 
 from __future__ import annotations

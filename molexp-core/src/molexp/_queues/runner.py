@@ -152,7 +152,7 @@ class Runner:
         given = self.files.environment(batch.token) or os.environ
         environment = {name: value for name, value in given.items() if name != JOB_ENDS}
         environment |= {JOB_INDEX: str(index), JOB_ID: job_id(batch.token, index)}
-        environment |= {JOB_ENDS: f"{ends:.0f}"} if ends is not None else {}
+        environment |= {JOB_ENDS: str(int(ends))} if ends is not None else {}
         output: IO[bytes] | int = DEVNULL
         try:
             if batch.output:
