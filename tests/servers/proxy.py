@@ -9,6 +9,7 @@ import socket
 import struct
 import threading
 import urllib.parse
+import weakref
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -69,6 +70,7 @@ class Proxy:
         self._burst = 0
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
         self._lock = threading.Lock()
         self._listener: asyncio.Server | None = None
         self._socket = _bound(0)
@@ -215,10 +217,13 @@ class Proxy:
                 connection.reset()
 
     async def _ended(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # transports close in the next turn
+        for _ in range(10):  # whoever knocked is let in, and transports close in the next turn
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for writer in list(self._writers):
+                writer.transport.abort()
+            await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = self._loop.create_task(self._serve(_Connection(self, reader, writer)))
@@ -244,6 +249,7 @@ class _Connection:
     def __init__(self, proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.proxy = proxy
         self.reader, self.writer = reader, writer
+        proxy._writers.add(writer)
         self.server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self.hanging = False
         self.over = asyncio.Event()
@@ -398,6 +404,7 @@ class _Connection:
             if self.server is not None:
                 self.server[1].close()
             self.server = await asyncio.open_connection(*self.proxy.upstream, limit=LIMIT)
+            self.proxy._writers.add(self.server[1])
         return self.server
 
     def reset(self) -> None:
