@@ -76,9 +76,9 @@ def create_beside(store: Store, who: int, rounds: int, barrier: threading.Barrie
 
 
 def replace_or_read(store: Store, who: int, rounds: int, barrier: threading.Barrier) -> list[int]:
-    """Replace the value in half of the callers, and read it in the others."""
-    barrier.wait()
+    """Replace the value in half of the callers, and read it in the others, which begin each round together."""
     for number in range(rounds):
+        barrier.wait()
         if who % 2:
             for _ in range(4):
                 check_whole(store.read("hot"))
