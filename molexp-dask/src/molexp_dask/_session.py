@@ -267,15 +267,18 @@ class Session:
             self._loop.call_soon(self._loop.stop)
 
     async def _let_go(self) -> None:
-        from molexp_dask._worker import drop
+        from molexp_dask._worker import drop, fall_silent
 
         if self._connecting is not None and not self._connecting.done():
             self._connecting.cancel()
         if self._client is None:
             return
-        if self._cluster is None and self._client.status == "running":
+        if self._client.status == "running":
             with suppress(Exception):
-                await self._client.run(drop, self._token, on_error="ignore")
+                if self._cluster is None:
+                    await self._client.run(drop, self._token, on_error="ignore")
+                else:
+                    await asyncio.wait_for(self._client.run(fall_silent, on_error="ignore"), 1.0)
         await self._client.close()
         if self._cluster is not None:
             await self._cluster.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import pickle
 import platform
@@ -122,6 +123,11 @@ async def perform(key: str, data: bytes, session: str, topic: str) -> bytes:
     calls = get_worker().plugins[NAME]
     assert isinstance(calls, Calls)
     return await calls.make(key, data, session, topic)
+
+
+def fall_silent() -> None:
+    """Log nothing more: a worker that ends with its cluster may find that the scheduler has ended before it."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
 
 
 async def drop(session: str, dask_worker: Any) -> None:
