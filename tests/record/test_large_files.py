@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import tracemalloc
 from array import array
 from hashlib import sha256
 from typing import Any
@@ -189,6 +190,26 @@ def test_a_large_save_that_fails_leaves_nothing_and_no_thread(lab, fault):
         assert ctx.pieces.save("data", [b"again"]).load() == b"again"
     assert [asset.name for asset in ws.run("p/e/one").assets] == ["data"]
     assert [*lab.store.leftovers(-1)] == []
+
+
+def test_of_a_large_buffer_only_pieces_are_copied_where_no_thread_hashes_it(lab, monkeypatch):
+    buffer = memoryview(content(40 * SMALL))
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    with lab.workspace(plugins=PLUGIN).Project("p").Experiment("e").Run(id="one").start() as ctx:
+        ctx.pieces.save("first", [b"imports what is needed"])
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", refuse)
+            tracemalloc.start()
+            try:
+                asset = ctx.pieces.save("data", [buffer])
+                peak = tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+    assert asset.content_hash == hash_of(buffer)
+    assert peak < 20 * SMALL
 
 
 def test_what_only_makes_a_large_save_faster_may_be_missing(lab, script):

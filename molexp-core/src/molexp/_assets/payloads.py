@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
 
 SMALL = 1 << 20  # bytes up to which a payload is created in one operation
-_PIECE = 8 << 20  # bytes of a large buffer that are written before their hash begins
+_PIECE = 8 << 20  # bytes of a large buffer that are written, and copied if they have to be, at once
 _READ = 1 << 20  # bytes that are read at once to be hashed
 
 
@@ -215,7 +215,9 @@ class _Stream(io.RawIOBase):
         """Take the next bytes."""
         if self.done:
             raise ValueError(f"The payload of {self._name!r} is closed.")
-        size = memoryview(data).nbytes
+        view = memoryview(data)
+        view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(bytes(view))
+        size = len(view)
         if self.large is None and self.size + size > SMALL:
             self.large = self._begin().__enter__()
             self.large.write(b"".join(self.parts))
@@ -224,16 +226,20 @@ class _Stream(io.RawIOBase):
             with suppress(RuntimeError, OSError):  # there are too many threads, or open files
                 self._beside = _HashBeside(cast("ReadableWriter", self.large), self.digest, self.size)
         self.size += size
-        if self._beside is not None:
-            self._beside.write(data)
-            return size
-        chunk = bytes(data)  # of a view, also one whose elements are no bytes
+        for at in range(0, size, _PIECE):
+            piece = view[at : at + _PIECE]
+            if self._beside is not None:
+                self._beside.write(piece)
+            else:
+                self._take(data if isinstance(data, bytes) and size <= _PIECE else bytes(piece))
+        return size
+
+    def _take(self, chunk: bytes) -> None:
         self.digest.update(chunk)
         if self.large is not None:
             self.large.write(chunk)
         else:
             self.parts.append(chunk)
-        return size
 
     def finish(self) -> None:
         """Wait until everything is hashed."""
@@ -272,14 +278,11 @@ class _HashBeside:
             self._source.close()
             raise
 
-    def write(self, data: Any) -> None:
-        """Write all of a buffer."""
-        view = memoryview(data)
-        view = view.cast("B") if view.c_contiguous and view.nbytes else memoryview(bytes(view))
-        for at in range(0, len(view), _PIECE):
-            self._written += self._writer.write(view[at : at + _PIECE])  # type: ignore[arg-type]
-            if self._written - self._shown >= SMALL:
-                self._show()
+    def write(self, piece: memoryview) -> None:
+        """Write a piece, which is hashed meanwhile with those before it."""
+        self._written += self._writer.write(piece)  # type: ignore[arg-type]
+        if self._written - self._shown >= SMALL:
+            self._show()
 
     def finish(self) -> None:
         """Wait until everything is hashed.
