@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -19,6 +22,7 @@ from molexp.errors import (
 )
 from molexp.testing import declared_override
 from molexp_fs import LocalStore
+from tests import warm
 from tests.stores.local import NOBODY, linux, names
 from tests.stores.test_local import LocalStoreTests
 
@@ -398,3 +402,30 @@ def test_permission_denied(lab, reachable):
     finally:
         os.seteuid(0)
     assert names(lab) == {"a/x", "a/b/y"}
+
+
+@linux
+def test_a_large_stream_begins_to_be_flushed_while_it_is_written_unless_nothing_is(tmp_path):
+    code = """
+    import ctypes, sys
+    from molexp_fs import LocalStore
+
+    class Library:
+        def __init__(self, name, **options): ...
+        class Function:
+            def __call__(self, fd, start, size, flags):
+                told.append((start >> 20, size >> 20, flags))
+                return 0
+        sync_file_range = Function()
+
+    ctypes.CDLL = Library
+    for durability in ("never", "end", "always"):
+        told = []
+        with LocalStore.open(sys.argv[1], {"durability": durability}).open_write(durability) as sink:
+            for _ in range(40):
+                sink.write(bytes(1 << 20))
+        print(durability, told)
+    """
+    done = warm.run([sys.executable, "-c", dedent(code), str(tmp_path)], stdout=subprocess.PIPE, text=True, check=True)
+    begun = "[(0, 16, 2), (16, 16, 2)]"
+    assert done.stdout.splitlines() == ["never []", f"end {begun}", f"always {begun}"]
