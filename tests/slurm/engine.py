@@ -86,6 +86,21 @@ class Slurm:
         jobs = [line.split(" ", 2) for line in said.splitlines()]
         return {identity: state for identity, state, folder in jobs if Path(folder).is_relative_to(self._home)}
 
+    def requeue(self, identity: str) -> None:
+        """Requeue a job that runs; Slurm lets it wait for two minutes."""
+        self.ask("scontrol", "requeue", identity)
+        eventually(lambda: self.alive().get(identity) == "PENDING")
+
+    def begin_again(self, identity: str) -> None:
+        """Let a job that was requeued wait no longer.
+
+        A node that gets a job in the second in which it revoked the job's credential answers "Job credential revoked", and
+        Slurm fails the job. So this waits for the next second, and a little for clocks of the kernel that lag.
+        """
+        begin = int(time.time()) + 1.1
+        eventually(lambda: time.time() >= begin)
+        self.ask("scontrol", "update", f"JobId={identity}", "StartTime=now")
+
     @contextmanager
     def forgetting(self) -> Iterator[None]:
         """Let the controller know no job any more, as some minutes after their ends."""

@@ -77,9 +77,8 @@ def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slur
     slurm.ask("scancel", f"{array}_6", f"{array}_7", f"{array}_0")
     (here / "die-1").touch()
     eventually(lambda: slurm.states().get(f"{array}_1") == "FAILED")
-    slurm.ask("scontrol", "requeue", f"{array}_2")
-    eventually(lambda: slurm.alive().get(f"{array}_2") == "PENDING")
-    slurm.ask("scontrol", "update", f"JobId={array}_2", "StartTime=now")
+    slurm.requeue(f"{array}_2")
+    slurm.begin_again(f"{array}_2")
     sweep.let(*range(8))
     out, err = process.communicate(timeout=100)
 

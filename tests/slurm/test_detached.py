@@ -113,9 +113,8 @@ def test_the_queue_vouches_for_what_was_cancelled_killed_and_requeued(slurm, her
     (here / "die-1").touch()
     eventually(lambda: slurm.states().get(f"{array}_1") == "FAILED")
     (here / "die-1").unlink()
-    slurm.ask("scontrol", "requeue", f"{array}_2")
-    eventually(lambda: slurm.alive().get(f"{array}_2") == "PENDING")
-    slurm.ask("scontrol", "update", f"JobId={array}_2", "StartTime=now")
+    slurm.requeue(f"{array}_2")
+    slurm.begin_again(f"{array}_2")
     sweep.let(*range(6))
     eventually(lambda: not slurm.alive())
     assert sweep.run("-w", "lab", "queue").code == 0

@@ -159,9 +159,9 @@ def test_a_requeued_job_is_the_same_job_and_goes_on_in_its_output(slurm, batch, 
     identity = queue.submit(made)
     output = tmp_path / "output" / f"{made.token}.0.out"
     eventually(lambda: lines_of(output))
-    slurm.ask("scontrol", "requeue", f"{identity}_0")
-    eventually(lambda: [job.state for job in queue.look({made.token: ""})] == [JobState.QUEUED])
-    slurm.ask("scontrol", "update", f"JobId={identity}_0", "StartTime=now")
+    slurm.requeue(f"{identity}_0")
+    assert [job.state for job in queue.look({made.token: ""})] == [JobState.QUEUED]
+    slurm.begin_again(f"{identity}_0")
     jobs = ended(queue, made, identity)
     assert jobs[0].state is JobState.DONE
     assert [line for line in lines_of(output) if line.isdecimal()] == ["0", "1"]

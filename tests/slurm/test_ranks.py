@@ -71,9 +71,8 @@ def test_the_ranks_of_a_launch_are_one_attempt(slurm, tmp_path, again):
 
     eventually(lambda: attempts() == 1)
     if again:
-        slurm.ask("scontrol", "requeue", f"{identity}_0")
-        eventually(lambda: slurm.alive().get(f"{identity}_0") == "PENDING")
-        slurm.ask("scontrol", "update", f"JobId={identity}_0", "StartTime=now")
+        slurm.requeue(f"{identity}_0")
+        slurm.begin_again(f"{identity}_0")
         eventually(lambda: attempts() == 2)
     eventually(lambda: f"{identity}_0" not in slurm.alive())
 
