@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import pytest
 
@@ -17,25 +19,44 @@ from tests.stores.test_local import LocalStoreTests
 
 
 class Meeting:
-    """Lets one thread stop between two steps until others have passed, so that what can go wrong does."""
+    """Lets a thread stop between two steps until another one comes, so that what can go wrong does, once."""
 
     def __init__(self) -> None:
-        self.passed = 0
-        self.met = False
+        self.alone = threading.get_ident()  # that of the test, whom nobody joins
         self.changed = threading.Condition()
+        self.arrived = self.steps = self.looks = 0
 
-    def passing(self) -> None:
+    def meet(self) -> None:
+        """Stop the first thread until there is a second one."""
         with self.changed:
-            self.passed += 1
-            self.changed.notify_all()
+            self.arrived += self._joined()
+            self._wait(lambda: self.arrived > 1)
 
-    def wait(self, others: int) -> None:
-        if self.met or threading.active_count() == 1:
-            return
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        """Look at what those leave who stop between two steps, when one does."""
         with self.changed:
-            enough = self.passed + others
-            self.changed.wait_for(lambda: self.passed >= enough, timeout=1)
-            self.met = True  # or there is nobody to meet, once they have found what they looked for
+            self._wait(lambda: self.steps > 0)
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.looks += self._joined()
+                self.changed.notify_all()
+
+    def step(self) -> None:
+        """Stop until somebody has looked."""
+        with self.changed:
+            self.steps += self._joined()
+            self._wait(lambda: self.looks > 0)
+
+    def _joined(self) -> bool:
+        return threading.get_ident() != self.alone
+
+    def _wait(self, so: Callable[[], bool]) -> None:
+        self.changed.notify_all()
+        if self._joined():
+            assert self.changed.wait_for(so, timeout=120), "nobody came"
 
 
 class Broken(LocalStoreTests, abstract=True):
@@ -63,11 +84,9 @@ class CheckThenWrite(LocalStore):
     meeting = Meeting()
 
     def create(self, key: str, data: bytes) -> None:
-        there = self.exists(key)
-        self.meeting.passing()
-        if there:
+        if self.exists(key):
             raise KeyExistsError(key, url=self.url)
-        self.meeting.wait(1)
+        self.meeting.meet()
         super().write(key, data)
 
 
@@ -90,14 +109,15 @@ class _Torn(LocalStore):
     meeting: Meeting
 
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        try:
+        with self.meeting.look():
             return super().read(key, start, length)
-        finally:
-            self.meeting.passing()
+
+    def open_read(self, key: str) -> BinaryIO:
+        return io.BytesIO(self.read(key))
 
     def fill(self, file: IO[bytes], data: bytes) -> None:
         file.write(data[: len(data) // 2])
-        self.meeting.wait(4)  # of three readers, at least one has begun to read after the first step
+        self.meeting.step()
         file.write(data[len(data) // 2 :])
 
 

@@ -60,6 +60,13 @@ class Gate:
         """Wait until another call arrives, however long that takes."""
         self._inside.append(await self._arrived.get())
 
+    async def one_too_many(self, grace: float) -> bool:
+        """Wait for so many seconds whether yet another call arrives."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.one_more(), grace)
+            return True
+        return False
+
     @property
     def queue(self) -> int:
         """The number of calls that have arrived and were not waited for."""

@@ -21,8 +21,8 @@ class LimitTests(ExecutorAccess, abstract=True):
                 submitted = [asyncio.create_task(few.submit(gate.call(number))) for number in range(5)]
                 for expected in (2, 2, 1):
                     await gate.arrivals(expected)
-                    await asyncio.sleep(self.grace)
-                    assert gate.queue == 0, "it has 2 workers, and more calls than that run at once"
+                    more = await gate.one_too_many(self.grace)
+                    assert not more, "it has 2 workers, and more calls than that run at once"
                     gate.open()
                 assert [outcome.value for outcome in await asyncio.gather(*submitted)] == [0, 1, 2, 3, 4]
 
