@@ -385,10 +385,13 @@ def test_who_leaves_a_run_to_somebody_else_does_not_know_that_all_is_well(here, 
     planned = program(here, "run", "sweep.py", "-n", "--json").json()[0]
     run = me.Workspace.load(here / "lab").project("p").experiment("e").derived_run(planned["parameters"])
     with run.start():
+        (here / "broken").touch()
         done = program(here, "run", "sweep.py", "--json")
-    assert done.code == 1
-    assert list(done.json()["left"]) == [run.path]
-    assert f"{run.path} (x=1) started" not in done.err
+        assert done.code == 1, "another run failed"
+        assert list(done.json()["left"]) == [run.path]
+        assert f"{run.path} (x=1) started" not in done.err
+        (here / "broken").unlink()
+        assert program(here, "run", "sweep.py", "--json").code == 5
 
 
 def test_a_script_that_fails_says_where(here):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import molexp as me
 from molexp.plugins import default_manager
-from molexp.scripts import Drive, Selection, parse_settings
+from molexp.scripts import Drive, PlannedRun, Selection, parse_settings
 from tests.cli.helpers import program
 from tests.cli.test_run import write
 
@@ -217,3 +218,17 @@ def test_one_workspace_does_not_replace_two(here, molexp):
     done = molexp("run", "two.py", "-w", "scra tch")
     assert (done.code, [*here.glob("[!_]*")]) == (4, [here / "two.py"])
     assert f"it writes to two workspaces, '{here}/other' and '{here}/lab'" in done.err
+
+
+def test_a_planned_run_is_created_as_it_was_planned_and_one_that_you_make_by_hand_as_its_profile_says(here, script):
+    (here / "molcfg.yaml").write_text("defaults: {steps: 1}\nprofiles: {far: {steps: 2}}\n")
+    (here / "other.yaml").write_text("defaults: {steps: 1}\nprofiles: {far: {steps: 3}}\n")
+    planned = Drive(script, config=here / "other.yaml", profile="far").plan()[0]
+    run = planned.run()
+    assert (run.path, run.config) == (planned.path, {"steps": 3})
+
+    asked: dict[str, Any] = {"experiment": planned.experiment, "parameters": {"a": 1}, "replica": 0, "profile": "far"}
+    mine = planned.experiment.derived_run({"a": 1}, profile="far")
+    by_hand = PlannedRun(id=mine.id, action="start", why="new", **asked)
+    assert (by_hand.config, by_hand.run()) == (None, mine)
+    assert by_hand.run().config == {"steps": 2}

@@ -200,6 +200,12 @@ def test_a_cluster_that_is_not_there_is_told_in_words(tmp_path):
     assert "Is its scheduler running" in said
     assert f"The scheduler's file {tmp_path}/scheduler.json has not come in 1 s" in missing
     assert f"The scheduler's file {tmp_path}/half.json has not come whole in 1 s" in half
+    for wrong in (None, "none", "0s", -1):
+        for place in ({"address": "tcp://127.0.0.1:1"}, {"scheduler_file": tmp_path / "scheduler.json"}):
+            with dask.config.set({"distributed.comm.timeouts.connect": wrong}):
+                said = asyncio.run(scene(**place))
+            assert said.startswith(f"Dask's setting distributed.comm.timeouts.connect is {wrong!r}, which is no time")
+            assert "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT=30s" in said
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ import asyncio
 import os
 import sys
 import traceback
+from importlib.util import find_spec
 
 import pytest
 
-from molexp.contracts import Call, Outcome
-from molexp.errors import NotPicklableError, RemoteError
+from molexp.contracts import Call, Outcome, check_key
+from molexp.errors import InvalidKeyError, NotPicklableError, RemoteError
 from tests.executors import calls
 from tests.executors.builtin import ProcessExecutor, kit
 
@@ -107,3 +108,20 @@ def test_an_error_that_cannot_travel_is_replaced(shared):
     assert (error.call, error.type_name) == ("stubborn", f"{kit.__name__}.Stubborn")
     assert error.message == "stubborn at step 8"
     assert "in stubborn" in error.traceback
+
+
+@pytest.mark.skipif(find_spec("cloudpickle") is None, reason="THERE IS NO CLOUDPICKLE")
+def test_a_function_of_the_core_may_be_sent_by_its_code():
+    """As Dask sends those of a module that `register_pickle_by_value` names, with the globals that they use."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    module = sys.modules[check_key.__module__]
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        sent = cloudpickle.loads(cloudpickle.dumps(check_key))
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+    assert sent is not check_key
+    assert sent("a/b") == "a/b"
+    with pytest.raises(InvalidKeyError, match="segment"):
+        sent("a/../b")

@@ -86,6 +86,8 @@ BROKEN = {
         HEAD + "def molexp_register_asset_kinds(): return [Spectrum]",
         "molexp_register_asset_kinds is not marked: write @hookimpl",
     ),
+    "marked class": (HEAD + "@hookimpl\nclass Mine(Spectrum): 0", r"class Mine of the module broken.* \[Mine\]"),
+    "marked builtin": (HEAD + "hookimpl(len)", "@hookimpl marks functions, and was given the builtin len of"),
     "no hooks": ("x = 1", "'broken' has no hooks; those that exist are molexp_register_asset_kinds"),
     "raising hook": (hook("raise OSError('gone')"), "molexp_register_asset_kinds failed: OSError: gone"),
     "exiting hook": (hook("raise SystemExit"), "tried to end the program"),

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import molexp as me
+from tests.internals import tune
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -48,12 +49,39 @@ def test_nothing_to_say_writes_nothing(place, run):
     assert place.everything() == before
 
 
-@pytest.mark.parametrize(("bad", "error"), [("urgent", TypeError), ([""], ValueError), (["  "], ValueError)])
-def test_bad_tags_are_refused(place, run, bad, error):
+@pytest.mark.parametrize(
+    ("bad", "error", "said"),
+    [
+        ("urgent", TypeError, "not one text"),
+        ([""], ValueError, "A tag is empty"),
+        (["  "], ValueError, "A tag is empty"),
+        (["ok", "x" * 201], ValueError, f"at most 200 characters, and {'x' * 20!r}... has 201. Write a note"),
+    ],
+)
+def test_bad_tags_are_refused(place, run, bad, error, said):
     before = place.everything()
-    with pytest.raises(error):
+    with pytest.raises(error, match=said):
         run.annotate(tags=bad)
+    with pytest.raises(error, match=said):
+        me.track_command(run.experiment, ["true"], tags=bad)
+    if not isinstance(bad, str):  # one text is one tag there
+        with pytest.raises(error, match=said):
+            run.experiment.record_past_run({}, tags=bad)
     assert place.everything() == before
+
+
+def test_a_long_note_is_refused_and_what_an_older_version_wrote_is_read_and_can_be_taken_away(place, run, monkeypatch):
+    with pytest.raises(ValueError, match="at most 65536 characters, and this one has 65537"):
+        run.annotate(note="n" * 65_537)
+    run.annotate(tags=["t" * 200], note="n" * 65_536)
+    with monkeypatch.context() as lifted:
+        tune(lifted, "characters of a tag", 1000)
+        tune(lifted, "characters of a note", 100_000)
+        run.annotate(tags=["x" * 1000], note="n" * 100_000)
+    (row,) = place.load().catalog.runs(tags=["x" * 1000])
+    assert [len(note["text"]) for note in place.load().run(row.path).notes] == [65_536, 100_000]
+    run.annotate(untag=["x" * 1000])
+    assert place.load().run(row.path).tags == {"t" * 200}
 
 
 def test_a_run_is_annotated_before_during_and_after(place, run):

@@ -25,6 +25,25 @@ PLUGIN = """
     @hookimpl
     def molexp_register_queues():
         return [Declared("engine", "engine_code:Engine")]
+
+    @hookimpl
+    def molexp_register_executors():
+        return [Declared("engine", "attached_code:Attached")]
+"""
+ATTACHED = """
+    from molexp.executors import ProcessExecutor
+
+    class Attached(ProcessExecutor):
+        name = "engine"
+        queues = True
+
+        def __init__(self, *, workers=None, **options):
+            super().__init__(workers=workers)
+
+        async def submit(self, call):
+            with open("attached.txt", "a") as file:
+                print(call.name, file=file)
+            return await super().submit(call)
 """
 CODE = """
     import os, signal
@@ -168,6 +187,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     folder.mkdir()
     install(site, "molexp-engine", PLUGIN)
     (site / "engine_code.py").write_text(dedent(CODE))
+    (site / "attached_code.py").write_text(dedent(ATTACHED))
     (folder / "sweep.py").write_text(dedent(SCRIPT))
     (folder / "molcfg.yaml").write_text(dedent(PROFILES))
     monkeypatch.chdir(folder)

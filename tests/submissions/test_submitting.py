@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import zipfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -15,7 +16,7 @@ import molexp as me
 from molexp.submissions import Wishes, prepare, submissions
 from molexp_fs import LocalStore
 from tests import warm
-from tests.cli.helpers import environment
+from tests.cli.helpers import DEADLINE, PROGRAM, environment
 from tests.submissions.conftest import Place
 
 
@@ -283,3 +284,55 @@ def _opened() -> int | None:
         return os.open("gate", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return None
+
+
+# --------------------------------------------------------------------------------------------------------- an attached call
+
+
+def test_a_call_that_waits_for_its_queue_leaves_the_runs_that_a_submission_has(place: Place):
+    os.mkfifo("gate")
+    place.submit("-j", "1")
+    place.until(lambda: place.rows("running"))
+    queued = {row.path for row in me.Workspace("lab").catalog.runs(status="queued")}
+    planned = json.loads(place.molexp("run", "sweep.py", "-p", "cluster", "-n", "--json").out)
+    assert {one["path"] for one in planned if one["action"] == "leave"} > queued
+
+    done = place.molexp("run", "sweep.py", "-p", "cluster", "--json")
+    assert (done.code, os.path.exists("attached.txt")) == (5, False), done.err
+    left = json.loads(done.out)["left"]
+    assert {path for path, why in left.items() if why.startswith("is queued by the submission ")} == queued
+    assert json.loads(done.out)["held"].keys() == {"p/last"}
+
+    with waiting_for(place, queued=3) as ended:
+        gate = os.open("gate", os.O_WRONLY)
+        os.unlink("gate")
+        os.close(gate)
+        assert ended() == (0, "5 succeeded\n")
+    (last,) = me.Workspace("lab").catalog.runs(experiment="p/last")
+    assert (place.folder / "attached.txt").read_text().split() == [last.path], "the others were not submitted again"
+
+
+def test_a_call_that_waits_for_a_submission_is_told_that_it_has_ended_without_its_runs(place: Place):
+    place.submit(ENGINE="kills before")
+    with waiting_for(place, queued=4) as ended:
+        assert "nothing of it is queued or running" in place.molexp("-w", "lab", "queue").err
+        code, out = ended()
+    assert (code, out.count("not started: the submission that had it has ended without executing it")) == (1, 5), out
+
+
+@contextmanager
+def waiting_for(place: Place, queued: int) -> Iterator[Callable[[], tuple[int, str]]]:
+    """Start a call that waits, once it has told of so many queued runs; yield a function that returns its exit code and answer."""
+    command: list[str] = [str(PROGRAM), "run", "sweep.py", "-p", "cluster", "--wait"]
+    with open("told.txt", "wb") as told:
+        waiting = warm.Popen(command, cwd=place.folder, env=environment(place.env), stdout=-1, stderr=told.fileno())
+
+    def ended() -> tuple[int, str]:
+        out, _ = waiting.communicate(timeout=DEADLINE)
+        return waiting.returncode, out.decode()
+
+    try:
+        place.until(lambda: (place.folder / "told.txt").read_text().count("is queued by the submission") == queued)
+        yield ended
+    finally:
+        waiting.kill()

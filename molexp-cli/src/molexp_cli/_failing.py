@@ -17,7 +17,7 @@ FAILED = 1  # a run or a command failed, or a check found something
 USAGE = 2
 NOT_FOUND = 3
 REFUSED = 4
-LEFT = 5  # runs were left to the processes that execute them
+LEFT = 5  # runs were left to who executes or has queued them
 INTERRUPTED = 130
 
 # `molexp exec` uses the numbers of `timeout` and `env` for its own errors: its command may exit with any of the above.

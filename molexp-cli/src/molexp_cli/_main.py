@@ -45,7 +45,7 @@ MolExp takes the workspace that -w names, else the one that MOLEXP_WORKSPACE nam
 workspace.json, starting in the current folder and going up.
 
 Exit codes: 0 success; 1 a run failed, or a check found a problem; 2 wrong usage; 3 not found; 4 any other error; 5 runs
-were left to the processes that execute them; 130 Ctrl-C. `molexp exec` exits with the code of its command.
+were left to who executes or has queued them; 130 Ctrl-C. `molexp exec` exits with the code of its command.
 """
 
 

@@ -102,9 +102,7 @@ def run(
     capture: CaptureOption = False,
     wait: Annotated[
         bool,
-        typer.Option(
-            "--wait", help="Wait for runs that other processes execute, and then go on to the next experiment."
-        ),
+        typer.Option("--wait", help="Wait for runs that are left to others, and then go on to the next experiment."),
     ] = False,
     dry_run: Annotated[
         bool,
@@ -141,7 +139,7 @@ def run(
     """Run every point and replica of a script's experiments; skip runs that succeeded before.
 
     An experiment starts when all runs of the experiments before it have succeeded. Runs that another process is executing
-    are left alone.
+    are left alone. So are runs that `molexp submit` has queued, if the executor has a queue, such as Slurm's.
 
     Examples:
         molexp run train.py
@@ -163,7 +161,7 @@ def run(
     runs that were not chosen and have not succeeded hold back the experiments after them.
 
     Exit codes: 0 every run that was chosen succeeded, now or earlier; 1 a run failed, or an experiment could not start; 5 runs were left to
-    other processes, and nothing failed; 3 no planned run matches --only; 130 Ctrl-C.
+    others, and nothing failed, though experiments may wait for them; 3 no planned run matches --only; 130 Ctrl-C.
     """
     if dry_run and plan_only:
         raise typer.BadParameter(
@@ -188,7 +186,8 @@ def run(
             capture=capture,
             stop_on_failure=fail_fast,
         )
-        planned = drive.plan() if dry_run else drive.create() if plan_only else []
+        look = drive.plan if dry_run else drive.create
+        planned = look(executor=executor) if dry_run or plan_only else []
     if dry_run or plan_only:
         _show_plan(planned, as_json)
         code = tell_left_out(drive, chosen=len(planned))
@@ -211,7 +210,7 @@ def run(
         raise
     show_summary(drive, seen, as_json)
     code = tell_left_out(drive, chosen=len(drive.planned) + len(summary.held))
-    if not summary.ok:
+    if summary.failed:
         raise typer.Exit(FAILED)
     raise typer.Exit(LEFT if summary.left else code)
 

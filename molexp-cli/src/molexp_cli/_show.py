@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +10,22 @@ import typer
 from molexp_cli import _words
 from molexp_cli._failing import NOT_FOUND
 from molexp_cli._options import JsonOption, RunArgument, WorkspaceOption, located
-from molexp_cli._output import drawable, headline, on_terminal, pairs, say, table, tell_unreadable, write
+from molexp_cli._output import (
+    Grid,
+    drawable,
+    faint,
+    headline,
+    on_terminal,
+    one_line,
+    pairs,
+    say,
+    table,
+    tell_unreadable,
+    width_of,
+    width_of_terminal,
+    write,
+    write_drawn,
+)
 from molexp_cli.restarting import command_line, how_to_restart
 
 if TYPE_CHECKING:
@@ -272,7 +287,20 @@ def _files(assets: list[Mapping[str, Any]], path: str) -> None:
             )
             for one in assets
         ]
-        table(("NAME", "KIND", "ATTEMPT", "SIZE", "LOCATION"), rows)
+        _table_of_files(("NAME", "KIND", "ATTEMPT", "SIZE", "LOCATION"), rows)
+
+
+def _table_of_files(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print a table whose cells stay in one piece, to be copied: on a narrow terminal, locations stand below the rest."""
+    drawn = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(width_of, column)) for column in zip(columns, *drawn, strict=True)]
+    if not on_terminal() or sum(widths) + 2 * (len(widths) - 1) <= width_of_terminal():
+        table(columns, rows, least=len(columns))
+        return
+    grid = Grid(columns[:-1], ["bold"] * len(widths[1:]), widths[:-1], [False] * len(widths[1:]))
+    lines = grid.draw([row[:-1] for row in drawn]).splitlines()
+    places = [faint(columns[-1]).rstrip(), *(row[-1] for row in drawn)]
+    write_drawn("".join(f"{line}\n  {place}\n" for line, place in zip(lines, places, strict=True)))
 
 
 def _notes(notes: Any) -> None:

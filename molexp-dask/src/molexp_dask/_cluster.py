@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from molexp.errors import ExecutorError
 
 LOCAL = "distributed.LocalCluster"
+_CONNECT = "distributed.comm.timeouts.connect"
 
 
 class Place(Struct, frozen=True):
@@ -101,10 +102,10 @@ async def connect(place: Place) -> tuple[Any, Any]:
 
     settings: dict[str, Any] = {"asynchronous": True, "set_as_default": False, "name": "molexp"}
     address = place.address or ("" if place.file or place.cluster else dask.config.get("scheduler-address", None) or "")
-    cluster = None
+    cluster, patience = None, _patience()
     try:
         if place.file:
-            await _wait_for(place.path)
+            await _wait_for(place.path, patience)
             settings["scheduler_file"] = place.file
         elif address:
             settings["address"] = address
@@ -124,15 +125,34 @@ async def connect(place: Place) -> tuple[Any, Any]:
         ) from error
 
 
-async def _wait_for(file: Path) -> None:
+def _patience() -> float:
+    """Return the seconds that a scheduler may take, by Dask's own setting.
+
+    Raises:
+        ExecutorError: that is no time; Dask would wait for ever, or fail with an error of arithmetic.
+    """
+    import dask
+
+    given = dask.config.get(_CONNECT)
+    try:
+        if (seconds := dask.utils.parse_timedelta(given)) is not None and seconds > 0:
+            return float(seconds)
+    except (KeyError, TypeError, ValueError):
+        pass
+    variable = f"DASK_{_CONNECT.upper().replace('.', '__')}"
+    raise ExecutorError(
+        f"Dask's setting {_CONNECT} is {given!r}, which is no time that a scheduler may take. Give it one in Dask's "
+        f"configuration, or by {variable}=30s.",
+        call="",
+    )
+
+
+async def _wait_for(file: Path, patience: float) -> None:
     """Wait for a file that a scheduler which has just been started may be about to write; Dask waits for ever.
 
     Raises:
         ExecutorError: it does not come.
     """
-    import dask
-
-    patience = dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
     try:
         async with asyncio.timeout(patience):
             while not _is_whole(file):  # noqa: ASYNC110 - nobody tells us

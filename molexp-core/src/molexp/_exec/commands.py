@@ -23,6 +23,7 @@ from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending, cause_of_exit
+from molexp._record.edits import labels
 from molexp._recording.process import this_process
 from molexp._recording.signals.handlers import Terminated
 from molexp._running.shell import run_to_end, signal_command, tail_of
@@ -108,7 +109,7 @@ def track_command(
         inputs: files and folders that the command reads, relative to `cwd`; the hash of each is recorded.
 
     Raises:
-        ValueError: the command is empty, or a pattern leads out of the folder where the command runs.
+        ValueError: the command is empty, a pattern leads out of the folder where the command runs, or a tag is empty or too long.
         ConflictError: a run of this id exists with other parameters.
         RunBusyError: an attempt at it is alive.
         RunCancelledError: somebody asked the run to stop.
@@ -124,6 +125,7 @@ def track_command(
         raise ValueError("There is no command to run.")
     if timeout is not None and not timeout > 0:
         raise ValueError(f"A timeout of {timeout:g} s leaves no time to run.")
+    tags = labels(tags)
     folder = Path.cwd() if cwd is None else Path(os.path.abspath(cwd))
     left = Outputs(folder, outputs, apart=_record_of(experiment._session))
     contents = contents_of(folder, inputs)

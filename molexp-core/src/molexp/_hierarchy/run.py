@@ -390,12 +390,15 @@ class Run(Entity):
             self._edit("unarchive")
 
     def annotate(self, *, tags: Iterable[str] = (), untag: Iterable[str] = (), note: str | None = None) -> None:
-        """Add and remove tags, add a note."""
-        from molexp._record.edits import labels
+        """Add and remove tags, add a note.
 
-        added, removed = labels(tags), labels(untag)
-        if note is not None and not isinstance(note, str):
-            raise TypeError(f"A note is text, not {note!r}.")
+        Raises:
+            TypeError: one of them is no text.
+            ValueError: a tag is empty or has more than 200 characters, or the note has more than 65 536.
+        """
+        from molexp._record.edits import checked_note, labels
+
+        added, removed, note = labels(tags), labels(untag, new=False), checked_note(note)
         if not (added or removed or note):
             return
         self._editable()

@@ -21,6 +21,7 @@ from molexp._past.attempts import UNFINISHED, begin_past, whole_end
 from molexp._profiles import use_profiles
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending
+from molexp._record.edits import labels
 from molexp._record.metric_summaries import OWN
 from molexp._running.context import Context
 from molexp._storage.hashing import hash_of, hashed
@@ -60,7 +61,7 @@ def record_past_run(
 ) -> Run:
     """See `Experiment.record_past_run`."""
     status, started_at, ended_at, points = _checked(past)
-    tags = {past.tags} if isinstance(past.tags, str) else {*past.tags}
+    tags = labels([past.tags] if isinstance(past.tags, str) else past.tags)
     origin = _origin(experiment, past.origin)
     with use_profiles(None):  # of its configuration nothing is known
         made = _make(experiment, parameters or {}, id, replica, started_at or ended_at)

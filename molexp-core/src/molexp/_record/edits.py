@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
 """Name the operations on runs that this version knows."""
 
+TAG_LIMIT = 200
+"""The most characters of a tag: every row of a list has all tags of its run."""
+
+NOTE_LIMIT = 1 << 16
+"""The most characters of a note: the catalog reads all notes of a run with its row."""
+
 _LONGEST = 100  # characters; a longer id, to which nothing could be added, is no MolExp's
 _FOLLOWING = late(r"(.+)_(\d{9})-[0-9a-f]{8}")
 _MOST = 999_999_999
@@ -85,12 +91,16 @@ def _file(edit_id: str) -> str:
     return f"{edit_id}.json"
 
 
-def labels(given: Iterable[str]) -> list[str]:
+def labels(given: Iterable[str], *, new: bool = True) -> list[str]:
     """Return tags as they are recorded: without blanks around them, each once, sorted.
+
+    Args:
+        given: the tags.
+        new: they are to be added, so they must not be longer than tags may be; those that are there may.
 
     Raises:
         TypeError: one is no text, or they are one text.
-        ValueError: one is empty.
+        ValueError: one is empty or too long.
     """
     if isinstance(given, str):
         raise TypeError(f"Tags are a collection of texts, not one text: write [{given!r}].")
@@ -100,4 +110,25 @@ def labels(given: Iterable[str]) -> list[str]:
     found = sorted({label.strip() for label in every})
     if "" in found:
         raise ValueError("A tag is empty.")
+    if new and len(long := max(found, key=len, default="")) > TAG_LIMIT:
+        raise ValueError(
+            f"A tag has at most {TAG_LIMIT} characters, and {long[:20]!r}... has {len(long)}. Write a note instead."
+        )
     return found
+
+
+def checked_note(given: str | None) -> str | None:
+    """Return a note that is to be added.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is too long.
+    """
+    if given is not None and not isinstance(given, str):
+        raise TypeError(f"A note is text, not {given!r}.")
+    if given and len(given) > NOTE_LIMIT:
+        raise ValueError(
+            f"A note has at most {NOTE_LIMIT} characters, and this one has {len(given)}. Save a longer text as an asset, and "
+            "name that in the note."
+        )
+    return given

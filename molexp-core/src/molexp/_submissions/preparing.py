@@ -16,8 +16,6 @@ from molexp._profiles import resolve_profile, resources_of, scheduler_of, use_pr
 from molexp._record.submissions import (
     WATCHER,
     attempted_by,
-    open_submissions,
-    queued_runs,
     read_submission,
     submitted_runs,
     token_of,
@@ -194,10 +192,11 @@ def _choose(drive: Drive, wishes: Wishes) -> tuple[list[PlannedRun], dict[str, s
     held: dict[str, str] = {}
     begun: Experiment | None = None
     store, after = workspace_of(drive)._session.store, wishes.after
-    queued = queued_runs(open_submissions(store))
     rest = rest_of(store, after) if wishes.rest else None
     before = submitted_runs(store) if wishes.again else set[str]()
-    for experiment, planned in groupby(drive.plan(), key=lambda run: run.experiment):
+    with use_profiles(drive._profiles):
+        plan = drive._planning.whole(leave_queued=True)
+    for experiment, planned in groupby(plan, key=lambda run: run.experiment):
         if begun is not None:
             held[experiment.path] = f"it begins when the runs of {begun.path} have succeeded"
             continue
@@ -208,9 +207,7 @@ def _choose(drive: Drive, wishes: Wishes) -> tuple[list[PlannedRun], dict[str, s
                 left[run.path] = "was never submitted or attempted: `molexp submit` takes it"
                 continue
             begun = experiment
-            if (one := queued.get(run.path)) is not None and one.is_of(run.attempts, run.cancels):
-                left[run.path] = f"is queued by the submission {one.submission}"
-            elif run.action == LEAVE:
+            if run.action == LEAVE:
                 left[run.path] = run.why
             elif after and rest is None and (why := _is_done_with(run, after)):
                 left[run.path] = why

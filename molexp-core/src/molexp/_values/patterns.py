@@ -12,6 +12,10 @@ class _Late:
     def __init__(self, pattern: Any, flags: int) -> None:
         self._given = pattern, flags
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be copied and pickled as the compiled pattern: who sends functions by their code sends their globals, too."""
+        return re.compile, self._given
+
     def __getattr__(self, name: str) -> Any:
         found = getattr(re.compile(*self._given), name)
         setattr(self, name, found)  # asked once

@@ -22,7 +22,7 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.keys import run_key
 from molexp._workflow.options import RunOptions
 from molexp._workflow.planning import Asked, Planning
-from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary, create_runs
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary, create_runs, held_by
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.tasks import INLINE
@@ -30,17 +30,13 @@ from molexp._workflow.under_run import execute_under_run
 from molexp._workflow.whole_runs import RunCall, execute_run
 from molexp._workflow.workflow import waited_for
 from molexp.contracts import Call, Progress, Resources
-from molexp.errors import (
-    MolexpError,
-    RunBusyError,
-    RunFinishedError,
-)
+from molexp.errors import MolexpError, PluginMissingError, RunBusyError, RunFinishedError
 
 if TYPE_CHECKING:
     from molexp._workflow.results import TaskOutcome
     from molexp._workflow.workflow import Workflow
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between two looks at a run that another process executes
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0  # seconds between two looks at a run that somebody else has
 
 
 class Drive:
@@ -126,31 +122,47 @@ class Drive:
             bool(self.summary.unstarted) or any(one != RunStatus.SUCCEEDED for one in ended)
         )
 
-    def plan(self) -> list[PlannedRun]:
+    def plan(self, *, executor: str | None = None) -> list[PlannedRun]:
         """Return every run in order, and what is to be done with it; create and start nothing.
+
+        Args:
+            executor: name of the executor, as for `execute`: one with a queue leaves the runs that an open submission has.
 
         Raises:
             ProfileError: there is no such profile, or an override names what is not there; with the nearest names.
             SerializationError: a point that JSON cannot carry.
         """
         with use_profiles(self._profiles):
-            return self._planning.whole()
+            return self._planning.whole(leave_queued=self._queues(executor))
+
+    def _queues(self, executor: str | None) -> bool:
+        """Tell whether an executor has a queue; a queue to which runs are submitted need not be an executor, too."""
+        name = self._name_of(executor, resolve_profile(self._profile, self._overrides))
+        with suppress(PluginMissingError):
+            return Executors().queues(name)
+        return False
+
+    @staticmethod
+    def _name_of(executor: str | None, config: Mapping[str, Any]) -> str:
+        return str(executor or config.get("executor") or INLINE)
 
     def left_out(self) -> LeftOut:
         """Return what the selection has left out of the newest plan, and why."""
         return self._planning.chooser.explain()
 
-    def create(self) -> list[PlannedRun]:
+    def create(self, *, executor: str | None = None) -> list[PlannedRun]:
         """Create the runs that are planned to be executed, and return them: for programs that execute them elsewhere.
+
+        Args:
+            executor: as for `plan`.
 
         Raises:
             ProfileError, SerializationError: as `plan`.
             ConflictError: two points would be one run, as another scheme of ids may have it.
         """
-        with use_profiles(self._profiles):
-            found = [one for one in self._planning.whole() if one.action not in (SKIP, LEAVE)]
-            create_runs(found)
-            return found
+        found = [one for one in self.plan(executor=executor) if one.action not in (SKIP, LEAVE)]
+        create_runs(found)
+        return found
 
     # ----------------------------------------------------------------------------------------------------------- executing
 
@@ -166,7 +178,8 @@ class Drive:
 
         Args:
             jobs: the number of runs at a time; by default one, and for an executor with a queue as many as that allows.
-            wait: wait for runs that others execute, too, until the record says that they have ended.
+            wait: wait for runs that others execute, too, until the record says that they have ended; and where the executor
+                has a queue, for those that an open submission has.
             executor: name of the executor that executes whole runs; by default the configuration's ``executor``, else
                 ``inline``.
             observer: called with each event, as it happens.
@@ -180,7 +193,7 @@ class Drive:
             raise ValueError(f"jobs must be at least 1, not {jobs}.")
         with use_profiles(self._profiles), this_process().signals.minding():
             config = resolve_profile(self._profile, self._overrides)
-            name = str(executor or config.get("executor") or INLINE)
+            name = self._name_of(executor, config)
             if self._capture and (jobs or 1) > 1 and name == INLINE:
                 raise ValueError(
                     "The output of several runs at a time can only be told apart in processes of their own: "
@@ -198,11 +211,13 @@ class Drive:
         self._cancelled.clear()
         self.planned.clear()
         planning, failed = self._planning, ""
+        queues = mode.executors.queues(mode.executor)
         try:
             await mode.executors.check_resources(mode.executor, mode.resources)
             planning.restart()
             for experiment, workflow in planning.experiments:
-                planned = [] if failed and not planning.chooser.chooses else list(planning.plan(experiment, workflow))
+                skips = failed and not planning.chooser.chooses
+                planned = [] if skips else list(planning.plan(experiment, workflow, leave_queued=queues))
                 if planning.chooser.chooses and not planned:
                     continue
                 label = planning.label(experiment)
@@ -215,7 +230,7 @@ class Drive:
                 self.planned += planned
                 executions = [_PlannedExecution(self, workflow, mode, run) for run in planned]
                 at_once = mode.jobs
-                if mode.executor != INLINE and mode.executors[mode.executor].queues:
+                if queues:
                     at_once = len(planned)  # it says itself how many of them run
                     _create(executions)  # all are there before the first is executed
                 mode.observer(Event(what="experiment", path=label, runs=len(planned)))
@@ -247,7 +262,7 @@ class Drive:
             if summary.ended.get(path, RunStatus.SUCCEEDED) != RunStatus.SUCCEEDED:
                 return f"run {path} {summary.ended[path]}"
             if path in summary.left:
-                return f"run {path} {summary.left[path]}"
+                return held_by(path, summary.left[path])
             if path in summary.unstarted:
                 return f"run {path} was not started: {summary.unstarted[path]}"
         return ""
@@ -386,17 +401,22 @@ class _PlannedExecution(Struct):
         )
 
     async def wait_for_others(self) -> None:
-        """Wait until who executes the run has ended it, if it was left for that; its end counts as one of ours."""
+        """Wait until who has the run has ended it, if it was left for that; its end counts as one of ours."""
         pause, label = _SHORTEST_PAUSE, self.planned.label
         while label in self.drive.summary.left:
             try:
                 run = Run(self.planned.experiment, self.planned.id)
-                status, newest = run.status, run.execution_history[-1]
+                status, history = run.status, run.execution_history
             except MolexpError:
                 return  # it was left because it cannot be read
-            if status is not RunStatus.RUNNING:
+            if status not in (RunStatus.RUNNING, RunStatus.QUEUED):
+                why = (
+                    history[-1].get("reason")
+                    if history
+                    else "the submission that had it has ended without executing it"
+                )
                 del self.drive.summary.left[label]
-                self._end(status, str(newest.get("reason") or ""))
+                self._end(status, str(why or ""))
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)

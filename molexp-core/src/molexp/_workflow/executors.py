@@ -80,6 +80,14 @@ class Executors:
             self._plugins = default_manager()
         return self._plugins.executor(name)
 
+    def queues(self, name: str) -> bool:
+        """Tell whether an executor has a queue of its own.
+
+        Raises:
+            PluginMissingError: there is none of this name; with the nearest names.
+        """
+        return name != INLINE and self._class(name).queues
+
     async def check_resources(self, name: str, resources: Resources) -> None:
         """Raise unless calls can get these resources from an executor.
 

@@ -11,10 +11,11 @@ from molexp._catalog.index.folding import full_row
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_creation import Deriving
 from molexp._record.definitions import deleted, member_ids
+from molexp._record.submissions import Queued, open_submissions, queued_runs
 from molexp._values.plain import plain_parameters
 from molexp._values.status import RunStatus
 from molexp._workflow.earlier import Codes, Earlier, codes_of
-from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, PlannedRun
+from molexp._workflow.plans import CANNOT_BE_READ, LEAVE, RESUME, SKIP, START, PlannedRun
 from molexp._workflow.selection import DELETED, UNREADABLE, Chooser, Points, Selection, chosen_experiments
 from molexp.errors import CorruptRecordError, NotFoundError, ScriptError
 
@@ -89,16 +90,24 @@ class Planning:
         path = next(before, "")
         return f"run {path}, which was not chosen, has not succeeded" if path else ""
 
-    def whole(self) -> list[PlannedRun]:
-        """Return every chosen run, in order."""
+    def whole(self, *, leave_queued: bool) -> list[PlannedRun]:
+        """Return every chosen run, in order, as `plan` does."""
         self.restart()
-        return [planned for one in self.experiments for planned in self.plan(*one)]
+        return [planned for one in self.experiments for planned in self.plan(*one, leave_queued=leave_queued)]
 
-    def plan(self, experiment: Experiment, workflow: Workflow) -> Iterator[PlannedRun]:
-        """Yield the chosen runs of one experiment, and what is to be done with each."""
+    def plan(self, experiment: Experiment, workflow: Workflow, *, leave_queued: bool) -> Iterator[PlannedRun]:
+        """Yield the chosen runs of one experiment, and what is to be done with each.
+
+        Args:
+            experiment: the experiment.
+            workflow: its workflow.
+            leave_queued: leave the runs that an open submission has, and nobody has attempted or cancelled since.
+        """
         planned, codes = set[str](), codes_of(workflow)
         deriving = Deriving(experiment, self._asked.profile, self._asked.overrides)
-        there = set(member_ids(experiment._session.store, experiment.path))
+        store = experiment._session.store
+        there = set(member_ids(store, experiment.path))
+        queued = queued_runs(open_submissions(store)) if leave_queued and there else {}
         for point in self._points.of(experiment):
             if not isinstance(point, Mapping):
                 raise ScriptError(
@@ -111,6 +120,7 @@ class Planning:
                     continue  # two points that are equal are one run
                 planned.add(run_id)
                 decided, known = decide(self._asked, experiment, run_id, codes) if run_id in there else _NEW
+                decided = _unless_queued(decided, queued.get(f"{experiment.path}/{run_id}"))
                 found = PlannedRun(
                     experiment=experiment,
                     id=run_id,
@@ -124,7 +134,7 @@ class Planning:
                     changed=decided.changed,
                     attempts=decided.attempts,
                     cancels=decided.cancels,
-                    place=experiment._session.store.url if self._several else "",
+                    place=store.url if self._several else "",
                 )
                 if not self.chooser.chooses or self._is_chosen(found, known):
                     yield found
@@ -156,8 +166,14 @@ def decide(asked: Asked, experiment: Experiment, run_id: str, codes: Codes) -> t
             return Decision(SKIP, "was deleted"), DELETED
         return _NEW
     except CorruptRecordError as error:
-        return Decision(LEAVE, f"it cannot be read: {error}"), UNREADABLE
+        return Decision(LEAVE, f"{CANNOT_BE_READ}: {error}"), UNREADABLE
     return _decide_by(asked, run, state, codes), state
+
+
+def _unless_queued(decided: Decision, queued: Queued | None) -> Decision:
+    if queued is None or decided.action in (SKIP, LEAVE) or not queued.is_of(decided.attempts, decided.cancels):
+        return decided
+    return decided._replace(action=LEAVE, why=f"is queued by the submission {queued.submission}")
 
 
 def _decide_by(asked: Asked, run: Run, state: RunState, codes: Codes) -> Decision:
@@ -166,7 +182,7 @@ def _decide_by(asked: Asked, run: Run, state: RunState, codes: Codes) -> Decisio
     history = found["execution_history"]
     newest = history[-1] if history else {}
     if newest.get("problem") and not asked.rerun:
-        why = f"its newest attempt cannot be read ({newest['problem']}); --rerun executes it again"
+        why = f"{CANNOT_BE_READ}: its newest attempt has a problem ({newest['problem']}); --rerun executes it again"
         return Decision(LEAVE, why)
     if status is RunStatus.RUNNING:
         where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""

@@ -20,6 +20,8 @@ SKIP = "skip"
 START = "start"
 RESUME = "resume"
 LEAVE = "leave"
+CANNOT_BE_READ = "cannot be read"
+"""The beginning of the reason why a run is left that nobody else has, so that somebody has to look at it."""
 
 
 class PlannedRun(Struct, frozen=True, kw_only=True):
@@ -35,7 +37,8 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         changed: the changes, certain or possible, since it succeeded; "" if there are none.
         profile: name of the profile.
         overrides: values over the profile's.
-        config: the configuration that they resolved to.
+        config: the configuration that they resolved to; None if they are resolved when the run is created, as of a plan that you
+            make by hand.
         place: the workspace's URL, if the script has several.
         attempts: the number of attempts at it so far.
         cancels: the number of requests to cancel it so far.
@@ -50,7 +53,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
     changed: str = ""
     profile: str | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] | None = None
     place: str = ""
     attempts: int = 0
     cancels: int = 0
@@ -66,30 +69,31 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         return f"{self.experiment.path}/{self.id}"
 
     def run(self) -> Run:
-        """Return the run; create it if need be.
+        """Return the run; create it if need be, with the configuration of the plan, whatever the profile file says by now.
 
         Raises:
-            ProfileError: the profile file has changed since, and does not have what was asked for.
+            ConflictError: there is another run of this id, or a deleted one.
+            ProfileError: the plan has no configuration, and there is none of its profile and overrides.
         """
-        return self.experiment.derived_run(
-            self.parameters, replica=self.replica, profile=self.profile, overrides=self.overrides
-        )
+        return create_runs([self])[0]
 
 
 def create_runs(planned: Iterable[PlannedRun]) -> list[Run]:
     """Return planned runs, and create those that are not there yet: those of an experiment together, which is flushed once.
 
-    They have the ids and the configuration of the plan, whatever the profile file says by now.
+    They have the ids and the configuration of the plan, whatever the profile file says by now. Where a plan has no
+    configuration, both follow from its profile and overrides.
 
     Raises:
         ConflictError: there is another run of one of the ids, or a deleted one.
+        ProfileError: a plan has no configuration, and there is none of its profile and overrides.
     """
     found: list[Run] = []
     for experiment, members in groupby(planned, key=lambda one: one.experiment):
         runs = list(members)
         deriving = Deriving(experiment, runs[0].profile, runs[0].overrides, runs[0].config)
         points = [(plain_parameters(dict(one.parameters), "parameters"), one.replica) for one in runs]
-        made = deriving.all(points, [one.id for one in runs])
+        made = deriving.all(points, [one.id for one in runs] if runs[0].config is not None else None)
         found += map(experiment._run_of, made)
     return found
 
@@ -152,5 +156,17 @@ class Summary(Struct):
     @property
     def ok(self) -> bool:
         """Tell whether every run that was executed succeeded, and nothing was held back."""
-        succeeded = all(status == RunStatus.SUCCEEDED for status in self.ended.values())
-        return succeeded and not self.held and not self.waiting and not self.unstarted
+        return not self.failed and not self.held and not self.waiting
+
+    @property
+    def failed(self) -> bool:
+        """Tell whether a run did not succeed or cannot be read, or something else than a run left to others holds back the next."""
+        waits = {held_by(path, who) for path, who in self.left.items()}
+        ends = {*self.ended.values()} - {RunStatus.SUCCEEDED}
+        lost = any(who.startswith(CANNOT_BE_READ) for who in self.left.values())
+        return bool(ends or self.unstarted or lost or {*self.held.values()} - waits)
+
+
+def held_by(path: str, who: str) -> str:
+    """Return why the experiments after a run that was left to others are held back."""
+    return f"run {path} {who}"
