@@ -57,7 +57,7 @@ __all__ = [
 
 LIMITS = {
     "rows that make a full segment": "molexp._catalog.compaction.compaction:ROWS",
-    "rows that are worth a compaction": "molexp._catalog.compaction.in_passing:ROWS",
+    "rows that are worth a compaction": "molexp._catalog.index.index:ROWS",
     "rows that are read from an index itself": "molexp._catalog.compaction.compaction:_FEW",
     "pages that are copied at once": "molexp._catalog.index.database:_STEP",
     "segments beside a full one": "molexp._catalog.compaction.compaction:_PARTS",

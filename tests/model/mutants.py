@@ -83,10 +83,10 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         Change(
             "molexp._catalog.refresh.refresh:Refresher._refresh",
             (
-                ("        newest = snapshots.newest(self._store)\n", ""),
+                ("        newest = newest_snapshot(self._store)\n", ""),
                 (
                     "        news = read_news(",
-                    "        newest = snapshots.newest(self._store)\n        news = read_news(",
+                    "        newest = newest_snapshot(self._store)\n        news = read_news(",
                 ),
             ),
         ),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from molexp._query.evaluation import ABSENT, reach
-from molexp._query.fields import leaf
+from molexp._values.documents import leaf
 from molexp._values.plain import plain
 from tests.values.strategies import plain_values
 

@@ -14,15 +14,16 @@ from msgspec.structs import replace
 from molexp._catalog.compaction.snapshots import damaged_parts
 from molexp._catalog.index.stored import GONE, compare
 from molexp._catalog.query.answers import Asking, Question, Row
-from molexp._catalog.query.knowing import known_fields, texts_of, unknown_fields, version_of
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
     RunFilters,
     about_assets,
     about_runs,
     checked_limit,
+    known_fields,
     parse_run_query,
     refuse_unknown,
+    unknown_fields,
 )
 from molexp._catalog.query.totals import Totals, count_totals
 from molexp._catalog.refresh.journals import read_news
@@ -182,7 +183,7 @@ class Catalog:
 
         It takes the arguments of `runs`, without the limit. Conditions within ``or`` and ``not`` are left out.
         """
-        from molexp._catalog.query.near_misses import near_misses
+        from molexp._catalog.query.near_misses import near_misses, texts_of
 
         asking, index = self._asking(), self._session.index
         return near_misses(about_runs(where, filters), asking.count, lambda field: texts_of(index, field))
@@ -201,7 +202,7 @@ class Catalog:
     @from_a_sound_index
     def version(self) -> str:
         """Return a text that changes whenever an answer may have changed, unless somebody deletes files by hand."""
-        return version_of(self._session.index, self._refresh(), self._refresher.unreadable)
+        return self._session.index.version(self._refresh(), self._refresher.unreadable)
 
     @from_a_sound_index
     def totals(self, *, project: str | None = None) -> Rows[Totals]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.columns import COLUMNS
 from molexp._html import shown_by
-from molexp._query.fields import leaf
 from molexp._record.metrics import run_metrics
 from molexp._values.canonical import canonical_json
+from molexp._values.documents import leaf
 from molexp._values.tables import Rows
 from molexp.errors import CorruptRecordError, SerializationError, StorePermissionError
 

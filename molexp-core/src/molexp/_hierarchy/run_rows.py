@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._catalog.index.cells import unpacked
+from molexp._catalog.index.columns import unpacked
 from molexp._record.causes import cause_of_run
 from molexp._values.documents import decode_object
 from molexp._values.ids import nearest, spelled

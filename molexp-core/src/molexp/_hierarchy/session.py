@@ -22,7 +22,6 @@ from molexp.errors import NotFoundError
 
 if TYPE_CHECKING:
     from molexp._assets.registry import Library
-    from molexp._catalog.compaction.in_passing import AutoCompaction
     from molexp._catalog.index.index import Index
     from molexp._record.folding import RunState
     from molexp._record.leases import Observer
@@ -53,7 +52,7 @@ class Session:
         self._observer: Observer | None = None
         self._flushing: Flushing | None = None
         self._index: Index | None = None
-        self._compaction: AutoCompaction | None = None
+        self._compacting = 0.0  # by the clock of this boot, when to look again whether there is enough to compact
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.store, self.workspace.given_name, self.durability_given, self.read_only)
@@ -251,11 +250,13 @@ class Session:
         self.drain()
         if self.read_only:
             return
-        if self._compaction is None:
-            from molexp._catalog.compaction.in_passing import AutoCompaction
+        from molexp._record.leases import boot_clock
 
-            self._compaction = AutoCompaction()
-        self._compaction.start_if_due(self, self.index)
+        index = self.index
+        if (now := boot_clock()) >= self._compacting and index.location and index.is_worth_compacting():
+            from molexp._catalog.compaction.in_passing import begin
+
+            self._compacting = begin(self, index, now)
 
 
 def _reopen(store: Store, name: str | None, durability_given: bool, read_only: bool) -> Session:

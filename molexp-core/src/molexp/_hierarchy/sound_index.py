@@ -47,10 +47,8 @@ def from_a_sound_index(answer: Callable[Concatenate[C, P], T]) -> Callable[Conca
 
     @wraps(answer)
     def answer_again(self: C, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        for again in (
-            False,
-            True,
-        ):  # a damaged file; then a folder that cannot hold one, or a snapshot that is no better
+        # The first time a file was damaged; the second time a folder cannot hold one, or a snapshot is no better.
+        for again in (False, True):
             try:
                 return answer(self, *args, **kwargs)
             except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:

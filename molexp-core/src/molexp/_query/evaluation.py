@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from molexp._query.expressions import Condition, Expression, Field, Joined
-from molexp._query.fields import leaf
+from molexp._values.documents import leaf
 
 Lookup: TypeAlias = Callable[[Field], Any]
 
@@ -147,6 +147,5 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     first, *middle = pieces
     last = f".*{middle.pop()}" if middle else ""
     within = "".join(f"(?>.*?{piece})" for piece in middle if piece)  # the leftmost place is the best: no backtracking
-    return re.compile(
-        first + within + last, re.IGNORECASE | re.ASCII | re.DOTALL
-    )  # ASCII: only there does case not matter
+    whole = first + within + last
+    return re.compile(whole, re.IGNORECASE | re.ASCII | re.DOTALL)  # ASCII: only there does case not matter

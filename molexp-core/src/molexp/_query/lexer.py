@@ -10,7 +10,7 @@ from molexp._values.numbers import integer
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
 
-Kind: TypeAlias = Literal["field", "text", "number", "sign", "end"]
+Kind: TypeAlias = Literal["name", "keyword", "text", "number", "sign", "end"]
 
 _QUOTED = r""""(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'"""
 _TEXT = re.compile(_QUOTED, re.DOTALL)
@@ -55,17 +55,15 @@ class Token(NamedTuple):
 
     Attributes:
         kind: its kind.
-        value: a field's parts, a text, a number, or a sign.
+        value: the parts of a field's name, a keyword in lower case, a text, a number, or a sign.
         start: the position of its first character.
         end: the position behind its last character.
-        keyword: the keyword that it is, in lower case; "" if it is none.
     """
 
     kind: Kind
     value: Any
     start: int
     end: int
-    keyword: str = ""
 
 
 def read_token(text: str, position: int) -> Token:
@@ -120,7 +118,7 @@ def _name(text: str, root: re.Match[str]) -> Token:
     """Return a keyword, or all parts of a field's name."""
     start, end, parts = root.start(), root.end(), [root[0]]
     if (keyword := root[0].lower()) in KEYWORDS:
-        return Token("field", (root[0],), start, end, keyword)
+        return Token("keyword", keyword, start, end)
     while text[end : end + 1] in (".", "["):
         if (found := _PART.match(text, end)) is None:
             raise _no_part(text, end)
@@ -131,7 +129,7 @@ def _name(text: str, root: re.Match[str]) -> Token:
     if ".".join(parts).count(".") >= MAX_DEPTH:
         reason = f"the name has more than {MAX_DEPTH} parts"
         raise QueryError(text, start, reason, hint="Nothing is recorded that deep.")
-    return Token("field", tuple(parts), start, end)
+    return Token("name", tuple(parts), start, end)
 
 
 def _no_part(text: str, start: int) -> QueryError:

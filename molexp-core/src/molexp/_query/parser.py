@@ -115,11 +115,12 @@ class _Parser:
 
     @property
     def _is_name(self) -> bool:
-        return self._token.kind == "field" and not self._token.keyword
+        return self._token.kind == "name"
 
     @property
     def _is_scalar(self) -> bool:
-        return self._token.kind in ("text", "number") or self._token.keyword in _CONSTANTS
+        token = self._token
+        return token.kind in ("text", "number") or (token.kind == "keyword" and token.value in _CONSTANTS)
 
     def _advance(self) -> Token:
         """Return the next token, and go on to the one after it."""
@@ -129,8 +130,7 @@ class _Parser:
 
     def _sees(self, *words: str) -> bool:
         """Tell whether one of these keywords or signs comes next."""
-        token = self._token
-        return token.keyword in words if token.keyword else token.kind == "sign" and token.value in words
+        return self._token.kind in ("keyword", "sign") and self._token.value in words
 
     def _takes(self, *words: str) -> bool:
         """Tell whether one of these keywords or signs came next; it is taken."""
@@ -311,9 +311,7 @@ class _Parser:
 
     def _scalar(self) -> Item:
         token = self._advance()
-        if token.keyword:
-            return _CONSTANTS[token.keyword]
-        value: Item = token.value
+        value: Item = _CONSTANTS[token.value] if token.kind == "keyword" else token.value
         return value
 
     def _list(self, depth: int = 1) -> tuple[Item, ...]:

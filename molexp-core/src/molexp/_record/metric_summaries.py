@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from molexp._query.fields import leaf
+from molexp._values.documents import leaf
 from molexp._values.numbers import is_count
 
 MOST = 1000

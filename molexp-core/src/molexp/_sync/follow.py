@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.index.index import Hint, Mark
-from molexp._catalog.refresh.journals import News, read_news
+from molexp._catalog.refresh.journals import News, newest_snapshot, read_news
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.deletions import delete_edit_of
 from molexp._record.journal import writer_of_journal
@@ -128,7 +128,7 @@ class _Follower(Struct):
         store = self.pair.ours._session.store
         self._stays(self.pair.ours)  # a source that is not mounted has nothing new
         news = read_news(store, self._journals)
-        number, _ = snapshots.newest(store)
+        number, _ = newest_snapshot(store)
         leases = listed_leases(store)
         if time.monotonic() - self._everything_at >= _EVERYTHING or self._has_missed(news, number):
             began = time.monotonic()

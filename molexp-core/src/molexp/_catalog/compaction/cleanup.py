@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
-from molexp._catalog.refresh.journals import OUTAGES, listed_journals
+from molexp._catalog.refresh.journals import OUTAGES, listed_journals, number_of_snapshot
 from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
 from molexp._storage import key_patterns, layout
 from molexp._values.documents import decode_lines, decode_object
@@ -33,7 +33,7 @@ def clean(store: Store, newest: int, checked: Iterable[str]) -> None:
         checked: names of journals that were read a moment ago, and are journals.
     """
     listing = store.children(layout.SNAPSHOTS)
-    number = max((snapshots.number_of(entry.key) for entry in listing.entries), default=0)
+    number = max((number_of_snapshot(entry.key) for entry in listing.entries), default=0)
     if not number or number != newest:
         return
     try:
@@ -98,7 +98,7 @@ def _is_ours(store: Store, key: str) -> bool:
     name = _name(key)
     if not key.startswith(f"{layout.SNAPSHOTS}/"):
         return bool(_JOURNAL.fullmatch(name)) and hints_of(store.read(key), key, 0).sound
-    if number := snapshots.number_of(key):
+    if number := number_of_snapshot(key):
         document = decode_object(store.read(key), key)
         return document.get("type") == "snapshot" and document.get("number") == number
     if not snapshots.is_segment(name):

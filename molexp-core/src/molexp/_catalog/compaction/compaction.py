@@ -19,15 +19,14 @@ from msgspec import Struct
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.cleanup import clean
 from molexp._catalog.compaction.fences import fence_hints, is_known
-from molexp._catalog.compaction.in_passing import MANY, ROWS, SHARE
 from molexp._catalog.compaction.snapshots import Manifest, Segment
 from molexp._catalog.index import tables
 from molexp._catalog.index.database import DamagedError
 from molexp._catalog.index.entries import Rows
-from molexp._catalog.index.index import Hint, Index, Mark, MovedError
+from molexp._catalog.index.index import MANY, ROWS, SHARE, Hint, Index, Mark, MovedError
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
-from molexp._catalog.refresh.journals import FOREIGN, listed_journals
+from molexp._catalog.refresh.journals import FOREIGN, listed_journals, newest_snapshot
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._record.journal import is_object, number_of, seal, writer_of_journal
 from molexp._record.leases import boot_clock
@@ -267,7 +266,7 @@ class Compactor:
             for segment in written:
                 self._store.delete(segment.key)
             return False
-        newest, version = snapshots.newest(self._store)
+        newest, version = newest_snapshot(self._store)
         if newest != number:
             return False  # somebody has gone on already; or we were so slow that the number had become free again
         self._note(manifest, cut, writers, version)

@@ -11,19 +11,9 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from molexp._record.leases import boot_clock
-
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
     from molexp._recording.session import RecordingSession
-
-MANY = 16
-"""Journals from which on one looks whether their writers are done."""
-
-ROWS = 1000
-"""Rows that no snapshot has, from which on one is made if they are more than one part in `SHARE` of all."""
-
-SHARE = 4
 
 _PAUSE = 600  # seconds in which the processes of a user on one host begin to compact only once, unless somebody has come to an end
 
@@ -32,35 +22,24 @@ _SHELL = "/bin/sh"
 _WORK = "from molexp._catalog.compaction.in_passing import work; work()"
 
 
-class AutoCompaction:
-    """Compacts one opened workspace when there is enough to do."""
+def begin(session: RecordingSession, index: Index, now: float) -> float:
+    """Start a process that compacts, unless one was begun a while ago; it looks again whether there is enough to do.
 
-    def __init__(self) -> None:
-        self._not_before = 0.0  # seconds of the clock of this boot
+    Args:
+        session: the session of the workspace.
+        index: its index.
+        now: the time, in seconds of the clock of this boot.
 
-    def start_if_due(self, session: RecordingSession, index: Index) -> None:
-        """Start a process that compacts, if there may be enough to do; it looks again."""
-        now = boot_clock()
-        if now < self._not_before or not index.location or not _may_be_due(index):
-            return
-        self._not_before = now + _PAUSE / 10
-        begun = f"{index.known().snapshot[0]} {now // _PAUSE}"
-        if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
-            import pickle
+    Returns:
+        The time before which there is no need to ask again.
+    """
+    begun = f"{index.known().snapshot[0]} {now // _PAUSE}"
+    if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
+        import pickle
 
-            with suppress(Exception):  # there are too many processes, or the store cannot be pickled
-                _start(pickle.dumps(session))
-
-
-def _may_be_due(index: Index) -> bool:
-    """Tell whether much has changed since the newest snapshot, by a look that costs the same at any size."""
-    ((journals, news, published, total),) = index.select(
-        "SELECT (SELECT count(*) FROM (SELECT 1 FROM journals LIMIT ?)), "
-        "(SELECT value FROM meta WHERE name = 'news'), (SELECT value FROM meta WHERE name = 'published'), "
-        "(SELECT max(id) FROM entities)",
-        (MANY,),
-    )
-    return bool(journals >= MANY or int(news or 0) - int(published or 0) >= max(ROWS, (total or 0) // SHARE))
+        with suppress(Exception):  # there are too many processes, or the store cannot be pickled
+            _start(pickle.dumps(session))
+    return now + _PAUSE / 10
 
 
 def _start(session: bytes) -> None:

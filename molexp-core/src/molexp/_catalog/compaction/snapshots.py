@@ -21,7 +21,7 @@ from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.index.place import VERSION
-from molexp._catalog.refresh.journals import OUTAGES
+from molexp._catalog.refresh.journals import OUTAGES, newest_snapshot, number_of_snapshot
 from molexp._record.journal import is_object, writer_of_journal
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_object, encode, encode_pretty
@@ -36,7 +36,6 @@ KEPT = 4
 LARGEST = 16 << 30
 """Bytes of the largest segment that is read, before and after it is unpacked: of some million runs."""
 
-_MANIFEST = re.compile(key_patterns.SNAPSHOT)
 _SEGMENT = re.compile(key_patterns.SNAPSHOT_SEGMENT)
 _REMEMBERED = 16  # manifests whose folded journals are named
 _LEVEL = 3  # of compression: more takes several times as long, and saves a fifth
@@ -129,21 +128,6 @@ def manifest_key(number: int) -> str:
     return f"{layout.SNAPSHOTS}/{number}.json"
 
 
-def newest(store: Store) -> tuple[int, str]:
-    """Return the number and version of the newest manifest; 0 if there is none."""
-    found = (0, "")
-    for entry in store.children(layout.SNAPSHOTS).entries:
-        if (match := _MANIFEST.fullmatch(entry.key.rpartition("/")[2])) and int(match[1]) > found[0]:
-            found = int(match[1]), entry.version
-    return found
-
-
-def number_of(key: str) -> int:
-    """Return the number of a manifest, by its key; 0 for another key."""
-    match = _MANIFEST.fullmatch(key.rpartition("/")[2])
-    return int(match[1]) if match else 0
-
-
 def is_segment(name: str) -> bool:
     """Tell whether a segment may bear this name."""
     return _SEGMENT.fullmatch(name) is not None
@@ -158,8 +142,8 @@ def superfluous(listing: Listing, manifest: Manifest) -> list[str]:
     found = []
     for entry in listing.entries:
         name = entry.key.rpartition("/")[2]
-        if match := _MANIFEST.fullmatch(name):
-            old = int(match[1]) < manifest.number - KEPT
+        if number := number_of_snapshot(entry.key):
+            old = number < manifest.number - KEPT
         else:
             match = _SEGMENT.fullmatch(name)
             old = match is not None and int(match[1]) <= manifest.number and entry.key not in named
@@ -215,7 +199,7 @@ def damaged_parts(store: Store) -> dict[str, str]:
     """Return what is not what was written of the newest snapshot, with the reason."""
     from tempfile import TemporaryDirectory
 
-    number, _ = newest(store)
+    number, _ = newest_snapshot(store)
     found: dict[str, str] = {}
     try:
         segments = read_manifest(store, number).segments if number else ()

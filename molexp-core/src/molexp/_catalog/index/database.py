@@ -151,19 +151,15 @@ class Database:
 
     def _fault(self, connection: sqlite3.Connection) -> str:
         """Return the reason for which nothing can be written; "" if there is none."""
-        if not self._is_untouched():
-            return "something else than MolExp has written to it"
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return "" if version == VERSION else "another version of MolExp has begun it anew"
-
-    def _is_untouched(self) -> bool:
         until = time.monotonic() + _PATIENCE
         while self.location and (age := _unmarked_for(self.location)) is not None:
             if not (-_PATIENCE < age < _PATIENCE and time.monotonic() < until):
-                keeps = self._connect().execute("SELECT 1 FROM meta WHERE name = 'unmarked'")
-                return keeps.fetchone() is not None
+                if connection.execute("SELECT 1 FROM meta WHERE name = 'unmarked'").fetchone() is None:
+                    return "something else than MolExp has written to it"
+                break
             time.sleep(_PATIENCE / 50)  # a writer that changed it a moment ago may not have come to mark it yet
-        return True
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return "" if version == VERSION else "another version of MolExp has begun it anew"
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -221,9 +217,8 @@ class Database:
         """Write a copy to a file that is not there yet."""
         with closing(sqlite3.connect(path)) as image:
             image.execute("PRAGMA synchronous = OFF")
-            if self.location and os.path.exists(
-                self.location
-            ):  # by a connection of its own: answers need not wait for it
+            if self.location and os.path.exists(self.location):
+                # By a connection of its own: answers need not wait for it.
                 with closing(sqlite3.connect(self.location, timeout=BUSY)) as source:
                     try:  # others may change it between two steps, after which it begins anew
                         source.backup(image, pages=_STEP, progress=_Restarts().count, sleep=0.01)
@@ -356,20 +351,11 @@ def sound(path: str, known: int | None, data: bytes | None, *parts: bytes | None
     Raises:
         DamagedError: it does not, or there is none.
     """
-    hold(path, known, data, *parts)
+    if known != tables.checksum(path, data, *parts):
+        raise DamagedError(f"the row of {path!r} is not what it was")
     if data is None:
         raise DamagedError(f"the row of {path!r} is not there")
     return data
-
-
-def hold(path: str, known: int | None, *parts: bytes | None) -> None:
-    """See that the checksum of a row holds.
-
-    Raises:
-        DamagedError: it does not.
-    """
-    if known != tables.checksum(path, *parts):
-        raise DamagedError(f"the row of {path!r} is not what it was")
 
 
 def prepare(path: str, *, safe: bool = True) -> sqlite3.Connection:

@@ -10,20 +10,22 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from molexp._catalog.index.cells import (
+from molexp._catalog.index.columns import (
+    COLUMNS,
+    REFERENCES,
     Cell,
     asset_cells,
     cells,
     in_order,
     metric_rows,
     parts_of,
+    row_of_columns,
     run_cells,
     source_of,
+    text_of,
 )
-from molexp._catalog.index.columns import COLUMNS, REFERENCES, row_of_columns, text_of
-from molexp._catalog.index.counters import Counters
 from molexp._catalog.index.place import ELEMENTS
-from molexp._catalog.index.tables import checksum
+from molexp._catalog.index.tables import Counters, checksum
 from molexp._storage import layout
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import decode, encode
@@ -34,6 +36,7 @@ BORN = "token:"
 """Begins the name in a cover that stands for the run's definition: which run it is, not what has become of it."""
 
 _OF_RUNS = (*(column.name for column in COLUMNS), *REFERENCES)
+_STATUS, _ARCHIVED = map(_OF_RUNS.index, ("status", "archived"))
 _ENTITY = ("path", "project", "experiment", "run", "stamp", "shown", "open", "news", *_OF_RUNS)
 _CHANGE = f"UPDATE entities SET {', '.join(f'{name} = ?' for name in _ENTITY)} WHERE id = ?"  # noqa: S608 - constants
 _KNOWN = "SELECT id, cover, document, shown, open, news, stamp, sum FROM entities LEFT JOIN documents USING (id) WHERE path = ?"
@@ -290,9 +293,11 @@ class Rows:
         known = (entry.path, *parts_of(entry.path, document), entry.stamp, shown, int(entry.open), news)
         if document is None:
             return known + (None,) * len(_OF_RUNS)
+        columns = row_of_columns(document)
+        self._counters.show(entry.path, columns[_STATUS], columns[_ARCHIVED])
         return (
             *known,
-            *row_of_columns(document),
+            *columns,
             self._in_common("config", document.get("config")),
             self._in_common("workflow", document.get("workflow")),
             self._provenance(document),
@@ -302,7 +307,6 @@ class Rows:
         cover = encode(entry.cover)
         self._added["documents"].append((number, document, cover, checksum(entry.path, document, cover)))
         if entry.document is not None:
-            self._counters.show(entry.path, entry.document)
             self._add_fields(number, run_cells(entry.document))
             for name, row, is_partial in metric_rows(entry.document):
                 self._added["metrics"].append((self._id_of(name, partial=is_partial), number, *row))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from molexp._catalog.index.cells import packed
+from molexp._catalog.index.columns import packed
 from molexp._catalog.index.entries import BORN, Entry
 from molexp._catalog.refresh.journals import OUTAGES
 from molexp._record.fences import VOID, is_defined

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -24,6 +25,14 @@ class MovedError(Exception):
 
 
 T = TypeVar("T")
+
+MANY = 16
+"""Journals from which on one looks whether their writers are done."""
+
+ROWS = 1000
+"""Rows that no snapshot has, from which on one is made if they are more than one part in `SHARE` of all."""
+
+SHARE = 4
 
 _AT_ONCE = 500
 _ONE_BELOW = ("experiment IS NULL AND project IS NOT NULL", "run IS NULL AND experiment IS NOT NULL", "run IS NOT NULL")
@@ -228,6 +237,16 @@ class Index(Database):
         """Return what could not be read: key to reason."""
         return dict(self.select("SELECT key, reason FROM problems ORDER BY key"))
 
+    def version(self, generation: str, unreadable: Mapping[str, str]) -> str:
+        """Return a text that changes whenever an answer may have changed.
+
+        Args:
+            generation: the generation in which the index was brought up to date.
+            unreadable: journals that cannot be read, and why.
+        """
+        beside = (self.problems(), sorted(unreadable.items()), sorted(self.queued.items()))
+        return sha256(repr((generation, self.news, *beside)).encode()).hexdigest()[:20]
+
     def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
         """Return what could not be read so that something may be missing in a list of what is in a scope: key to reason.
 
@@ -271,6 +290,16 @@ class Index(Database):
     def segments(self) -> set[str]:
         """Return the segments of snapshots that were taken in."""
         return self.column("SELECT key FROM segments")
+
+    def is_worth_compacting(self) -> bool:
+        """Tell whether much has changed since the newest snapshot, by a look that costs the same at any size."""
+        ((journals, news, published, total),) = self.select(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM journals LIMIT ?)), "
+            "(SELECT value FROM meta WHERE name = 'news'), (SELECT value FROM meta WHERE name = 'published'), "
+            "(SELECT max(id) FROM entities)",
+            (MANY,),
+        )
+        return bool(journals >= MANY or int(news or 0) - int(published or 0) >= max(ROWS, (total or 0) // SHARE))
 
     def lacks_origin(self, provenance: str) -> bool:
         """Tell whether a provenance document has not been taken in yet."""

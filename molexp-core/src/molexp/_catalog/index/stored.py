@@ -9,8 +9,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from molexp._catalog.index.database import hold, sound
+from molexp._catalog.index.database import DamagedError, sound
 from molexp._catalog.index.entries import Entry
+from molexp._catalog.index.tables import checksum
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
 from molexp.errors import CorruptRecordError
@@ -73,7 +74,8 @@ def stored_entries(connection: sqlite3.Connection, where: str = "1", values: Ite
     """
     sql = "SELECT id, path, open, sum, document, cover FROM entities LEFT JOIN documents USING (id) WHERE "
     for number, path, is_open, known, document, cover in connection.execute(sql + where, tuple(values)):
-        hold(path, known, document, cover)
+        if known != checksum(path, document, cover):
+            raise DamagedError(f"the row of {path!r} is not what it was")
         uses = connection.execute("SELECT asset, attempt, task FROM uses WHERE owner = ?", (number,)).fetchall()
         problems = connection.execute("SELECT key, reason FROM problems WHERE owner = ?", (path,)).fetchall()
         records = connection.execute(

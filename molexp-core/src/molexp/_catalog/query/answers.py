@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, field
 
-from molexp._catalog.index.cells import cell, text_of_notes, unpacked
-from molexp._catalog.index.columns import COLUMNS
+from molexp._catalog.index.columns import COLUMNS, cell, text_of_notes, unpacked
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.seeking import BY_TIME, Seeking, following, position_of, read_assets, with_row
 from molexp._catalog.query.sql import ASSETS, RUNS, Compiler, Place, Sql, Table
-from molexp._catalog.query.standing import as_of_now
 from molexp._query.evaluation import ABSENT, matches, reach
 from molexp._query.expressions import Expression, Field, Joined, fields_of
-from molexp._query.fields import leaf
 from molexp._storage import layout
-from molexp._values.documents import decode, decode_object
+from molexp._values.documents import decode, decode_object, encode, leaf
 from molexp._values.ids import spelled
+from molexp._values.status import RunStatus
 from molexp.errors import CorruptRecordError, StoreError
 
 if TYPE_CHECKING:
@@ -41,28 +39,6 @@ RUN_ROOTS = (
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 
 
-class _Asked(Struct, frozen=True):
-    """The tables that a question is put to.
-
-    Attributes:
-        number: SQL of a row's number.
-        tables: SQL of where rows are.
-        shown: SQL of the condition on a row that readers may see.
-        tie: SQL of the order of rows that are equal otherwise.
-        documents: the table of stored documents.
-        parts: its columns that have a checksum; the first is the document.
-    """
-
-    number: str
-    tables: str
-    shown: str
-    tie: str
-    documents: str
-    parts: str
-
-
-_RUNS = _Asked("e.id", "entities e", "e.shown = 1", "e.created_at, e.path", "documents", "d.document, d.cover")
-_ASSETS = _Asked("a.id", "assets a JOIN entities e ON e.id = a.owner", "1", "a.created_at, a.id", "records", "d.record")
 _COLUMNS = {column.name: column for column in COLUMNS}
 
 
@@ -124,9 +100,6 @@ class Plan(Struct, frozen=True):
     sorts: bool
 
 
-_ALL = Plan("", [], [], None, True)
-
-
 class Asking:
     """Answers questions about the runs of a workspace, or about its assets.
 
@@ -153,7 +126,6 @@ class Asking:
         self.generation = generation
         self.is_there = is_there
         self._table: Table = ASSETS if assets else RUNS
-        self._asked = _ASSETS if assets else _RUNS
         self._as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
         self._origins: dict[str, Mapping[str, Any]] = {}
 
@@ -179,7 +151,7 @@ class Asking:
             before = None
             if question.after and not plan.sorts:
                 number = position_of(self._index, question.after, None, lambda _: None).number
-                (before,) = self.page([number], _ALL)
+                (before,) = self.page([number])
         paths = {path for path, _ in found}
         if not surely and self.is_there(paths) < paths:
             return None
@@ -220,8 +192,8 @@ class Asking:
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
         limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
-        asked, order = self._asked, plan.order
-        number, tables, shown, tie = asked.number, asked.tables, asked.shown, asked.tie
+        table, order = self._table, plan.order
+        tables, tie = table.tables, table.tie
         if self._assets:
             tables, tie, order = read_assets(tables, tie, order, plan.where, question.fields())
         elif isinstance(order, str) and order != BY_TIME and len(question.where) == question.hides:
@@ -233,7 +205,7 @@ class Asking:
         for sql, values in () if self._assets else seeks.first_statements(limit):
             if len(found := self._index.numbers(f"{sql} LIMIT {limit}", values)) == limit:
                 return found
-        plain = f"SELECT {number} FROM {tables} WHERE {shown}"  # noqa: S608 - constants
+        plain = f"SELECT {table.number} FROM {tables} WHERE {table.shown}"  # noqa: S608 - constants
         found = array("q")
         for sql, values in seeks.statements(plain):
             if limit < 0 or len(found) < limit:
@@ -242,7 +214,7 @@ class Asking:
 
     def _cell(self, number: int, field: Field | None) -> Any:
         """Return what the row of a number has in a field, as a cell."""
-        ((path, data),) = self.page([number], _ALL)
+        ((path, data),) = self.page([number])
         return None if field is None else cell(self._look_up({"path": path, **decode(data, path)}, field))
 
     def count(self, question: Question) -> int:
@@ -250,25 +222,37 @@ class Asking:
         with self._index.reading():
             plan = self.plan(question)
             numbers = self.numbers(plan, question)
-            return len(self.page(numbers, plan)) if plan.checks else len(numbers)
+            return len(self.page(numbers, plan.checks)) if plan.checks else len(numbers)
 
-    def page(self, numbers: Sequence[int], plan: Plan) -> list[Row]:
-        """Return the rows of some numbers."""
-        return [row for some in self._documents(numbers, plan.checks) for row in some]
+    def page(self, numbers: Sequence[int], checks: Sequence[Check] = ()) -> list[Row]:
+        """Return the rows of some numbers, as far as they pass the checks."""
+        return [*chain.from_iterable(self._documents(numbers, checks))]
 
     def _documents(self, numbers: Sequence[int], checks: Sequence[Check]) -> Iterator[list[Row]]:
         """Yield the rows of these numbers, as far as they pass the checks."""
-        asked = self._asked
-        number, tables, documents, parts = asked.number, asked.tables, asked.documents, asked.parts
+        table, number = self._table, self._table.number
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             sql = (
-                f"SELECT {number}, e.path, d.sum, {parts} FROM {tables} LEFT JOIN {documents} d ON d.id = {number} "  # noqa: S608 - constants
+                f"SELECT {number}, e.path, d.sum, {table.parts} FROM {table.tables} "  # noqa: S608 - constants
+                f"LEFT JOIN {table.documents} d ON d.id = {number} "
                 f"WHERE {number} IN ({', '.join('?' * len(some))})"
             )
             found = {one[0]: one[1:] for one in self._index.select(sql, some)}
-            rows = [(row[0], as_of_now(self._index, row[0], sound(*row))) for one in some if (row := found.get(one))]
+            rows = [(row[0], sound(*row)) for one in some if (row := found.get(one))]
+            if self._index.queued:
+                rows = [(path, self._as_of_now(path, document)) for path, document in rows]
             yield [row for row in rows if self._passes(row, checks)] if checks else rows
+
+    def _as_of_now(self, path: str, data: bytes) -> bytes:
+        """Return a document, which says so if it is that of a run that is queued."""
+        if (one := self._index.queued.get(path)) is None:
+            return data
+        document = decode(data, path)
+        history = document.get("execution_history")
+        if history is None or not one.holds(document["status"], len(history), document.get("cancels") or 0):
+            return data
+        return encode({**document, "status": str(RunStatus.QUEUED), "submission": one.submission})
 
     @staticmethod
     def _passes(row: Row, checks: Sequence[Check]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Question
 from molexp._query.expressions import Condition, Expression, Field, Joined, quoted
 from molexp._values.ids import nearest
@@ -51,6 +52,15 @@ def near_misses(
         near = _like(one, values) if not number else ()
         found.append(NearMiss(text, number, near))
     return found
+
+
+def texts_of(index: Index, field: Field) -> list[str]:
+    """Return texts that some runs have in a field of their parameters, results or configuration."""
+    sql = (
+        "SELECT DISTINCT f.value FROM names n JOIN fields f ON f.name = n.id WHERE n.name = ? AND typeof(f.value) = 'text' "
+        "LIMIT 1000"
+    )
+    return [value for (value,) in index.select(sql, (".".join(field.parts),))]
 
 
 def parts_of(expression: Expression) -> Iterable[Expression]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import filterfalse
+from typing import Any
 
 from msgspec.structs import replace
 
 from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Asking, Plan, Question, Row
-from molexp._catalog.query.counting import count_days, count_statuses
+from molexp._catalog.query.sql import status_of
+from molexp._catalog.query.totals import count_runs
 
 _AT_ONCE = 500  # rows of a page
 _TRIES = 5
@@ -53,11 +56,33 @@ class Pager:
 
     def statuses(self) -> dict[str, int] | None:
         """Return how many rows of each status there are; None if only reading them all tells."""
-        return count_statuses(self._index, self._asking, self._question)
+        question = self._question
+        if len(question.where) == question.hides and not (question.conditions or question.checks):  # all runs
+            every = Counter[str]()
+            with self._index.reading():
+                for _, status, archived, runs in count_runs(self._index):
+                    every[status] += runs if not (archived and question.hides) else 0
+            return {status: runs for status, runs in sorted(every.items()) if runs}
+        found = self._counted(status_of(self._index), "1")
+        return None if found is None else dict(found)
 
     def days(self) -> dict[str, dict[str, int]] | None:
-        """Return how many rows of each status were created on each day; None if only reading them all tells."""
-        return count_days(self._index, self._asking, self._question)
+        """Return how many rows of each status were created on each day, in UTC; None if only reading them all tells."""
+        day = "coalesce(substr(e.created_at, 1, 10), '')"
+        found = self._counted(f"{day}, {status_of(self._index)}", "1, 2")
+        days: dict[str, dict[str, int]] = {}
+        for name, status, count in found or ():
+            days.setdefault(name, {})[status] = count
+        return None if found is None else days
+
+    def _counted(self, columns: str, groups: str) -> list[Any] | None:
+        """Count rows in the index alone: no document is read."""
+        with self._index.reading():
+            plan = self._asking.plan(self._question)
+            # A run in thousands is not shown: to read all of them costs a tenth of looking each up in the order of an index.
+            tables = "entities e NOT INDEXED WHERE e.shown = 1"
+            sql = f"SELECT {columns}, count(*) FROM {tables}{plan.where} GROUP BY {groups}"  # noqa: S608 - compiled
+            return None if plan.checks else self._index.select(sql, plan.bound)
 
     def page(self) -> list[Row]:
         """Return the next rows; none at the end."""
@@ -108,4 +133,4 @@ class Pager:
             if was_whole:
                 still = set(self._numbers)
                 self._numbers, self._position = array("q", filter(still.__contains__, left)), 0
-        return self._asking.page(self._numbers[self._position : self._position + _AT_ONCE], self._plan)
+        return self._asking.page(self._numbers[self._position : self._position + _AT_ONCE], self._plan.checks)

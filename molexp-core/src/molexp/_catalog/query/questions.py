@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol, TypedDict
 
-from molexp._catalog.index.cells import STATISTICS
+from molexp._catalog.index.columns import STATISTICS
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question
-from molexp._catalog.query.knowing import unknown_fields
 from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
@@ -240,6 +240,28 @@ def recorded_fields(index: Index) -> tuple[str, ...]:
     """Return the fields of kinds that some asset has."""
     names = index.select("SELECT name FROM names WHERE name > '@fields.' AND name < '@fields/'")
     return tuple({name.removeprefix("@fields.").partition(".")[0].rstrip(ELEMENTS) for (name,) in names})
+
+
+def known_fields(index: Index, containing: str, limit: int | None) -> list[str]:
+    """Return the names of fields that some run has, or had, in the order of the alphabet."""
+    sql = "SELECT name FROM names WHERE substr(name, 1, 1) <> '@' AND substr(name, ?) <> ? ORDER BY name"
+    names = (name for (name,) in index.select(sql, (-len(ELEMENTS), ELEMENTS)))
+    wanted = containing.casefold()  # SQLite knows the capitals of ASCII only
+    return [*islice((name for name in names if wanted in name.casefold()), limit)]
+
+
+def unknown_fields(index: Index, expression: Expression) -> dict[str, tuple[str, ...]]:
+    """Return fields of a query that no run has, each with those that look similar."""
+    found = {}
+    below = "SELECT name FROM names WHERE (name > ? AND name < ?)"
+    for one in fields_of(expression):
+        root, *rest = (one.parts[0] == "metrics" and one.parts[:-1]) or one.parts
+        name = ".".join([root, *rest])
+        if root in RUNS.owners and not index.select(f"{below} OR name = ? LIMIT 1", (f"{name}.", f"{name}/", name)):
+            rows = index.select(below, (f"{root}.", f"{root}/"))
+            beside = (other.removeprefix(f"{root}.").rstrip(ELEMENTS) for (other,) in rows)
+            found[name] = tuple(f"{root}.{close}" for close in nearest(".".join(rest), beside))
+    return dict(sorted(found.items()))
 
 
 def refuse_unknown(index: Index, field: Field) -> None:

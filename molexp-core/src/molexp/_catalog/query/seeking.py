@@ -39,9 +39,8 @@ BY_TIME = "e.created_at"
 FIRST = 1000
 """Rows at the beginning of an order among which those of a page are looked for before all are."""
 
-_SHARE = (
-    4  # of them: as large a part may be wanted at most; as many times what is wanted are read where each is looked up
-)
+_SHARE = 4
+"""Of them, as large a part may be wanted at most; as many times what is wanted are read where each is looked up."""
 
 
 class Position(NamedTuple):
@@ -195,10 +194,8 @@ def read_assets(
     """
     if not _OF_OWNERS(f"{where} {order}"):
         tables = "assets a"
-    if {field.parts[0] for field in named} <= {
-        "kind",
-        "created_at",
-    } and "created_at" not in where:  # the index has these
+    roots = {field.parts[0] for field in named}
+    if roots <= {"kind", "created_at"} and "created_at" not in where:  # the index has these
         return tables, tie, order
     # Few may meet other conditions: all are read in the order of the file, at a third of what an index costs.
     return tables, f"+{tie}", f"+{order}" if isinstance(order, str) else order

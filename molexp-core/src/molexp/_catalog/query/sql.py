@@ -9,12 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from molexp._catalog.index.cells import NAN, cell
-from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
+from molexp._catalog.index.columns import COLUMNS, NAN, REFERENCES, Type, cell
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import RARE
-from molexp._catalog.query.standing import status_of
 from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
 from molexp._values.status import RunStatus
 
@@ -26,15 +24,27 @@ _LONGEST_PATTERN = 200
 _IN_LINE = 50  # conditions within each other
 
 
-class Table(Struct, frozen=True):
-    """The places of the fields that a query can name.
+class Table(Struct, frozen=True, kw_only=True):
+    """The tables that a question is put to, and the places in them of the fields that a query can name.
 
     Attributes:
-        columns: SQL of those that are columns, by their names, with their type.
+        number: SQL of a row's number.
+        tables: SQL of where rows are.
+        shown: SQL of the condition on a row that readers may see.
+        tie: SQL of the order of rows that are equal otherwise.
+        documents: the table of stored documents.
+        parts: its columns that have a checksum; the first is the document.
+        columns: SQL of the fields that are columns, by their names, with their type.
         owners: SQL of the owner of those that are cells, by the first part of their names.
         prefix: The names of those cells begin with this.
     """
 
+    number: str
+    tables: str
+    shown: str
+    tie: str
+    documents: str
+    parts: str
     columns: dict[str, tuple[str, Type]]
     owners: dict[str, str]
     prefix: str = ""
@@ -44,25 +54,32 @@ WHOLE = ("tags", "as_of", "notes")
 """Fields of runs that are cells, or lists of them, by themselves."""
 
 RUNS = Table(
-    {
+    number="e.id",
+    tables="entities e",
+    shown="e.shown = 1",
+    tie="e.created_at, e.path",
+    documents="documents",
+    parts="d.document, d.cover",
+    columns={
         "path": ("e.path", "text"),
         "id": ("e.run", "text"),
         "project": ("e.project", "text"),
         "experiment": ("e.experiment", "text"),
         **{column.name: (f"e.{column.name}", column.type) for column in COLUMNS},
     },
-    {
-        "params": "e.id",
-        "results": "e.id",
-        "metrics": "e.id",
-        "tags": "e.id",
-        "as_of": "e.id",
-        "notes": "e.id",
+    owners={
+        **dict.fromkeys(("params", "results", "metrics", *WHOLE), "e.id"),
         **{name: f"e.{name}" for name in REFERENCES},
     },
 )
 ASSETS = Table(
-    {
+    number="a.id",
+    tables="assets a JOIN entities e ON e.id = a.owner",
+    shown="1",
+    tie="a.created_at, a.id",
+    documents="records",
+    parts="d.record",
+    columns={
         "name": ("a.name", "text"),
         "kind": ("a.kind", "text"),
         "version": ("a.version", "integer"),
@@ -71,8 +88,8 @@ ASSETS = Table(
         "scope": ("e.path", "text"),
         "producer": ("coalesce(a.producer, CASE WHEN e.run IS NOT NULL THEN e.path END)", "text"),
     },
-    {"tags": "a.id", "fields": "a.id"},
-    "@",
+    owners={"tags": "a.id", "fields": "a.id"},
+    prefix="@",
 )
 
 
@@ -127,6 +144,14 @@ def _is_rare(condition: Condition) -> bool:
     """Tell whether a condition is about the status, and holds for no run that has succeeded."""
     wanted = condition.value if condition.op == "in" else [condition.value]
     return condition.field.parts == ("status",) and condition.op in ("==", "in") and RunStatus.SUCCEEDED not in wanted
+
+
+def status_of(index: Index) -> str:
+    """Return SQL of the status of a run as of now: that of its attempts, unless an open submission names it."""
+    if not index.queued:
+        return "e.status"
+    now = "status_now(e.path, e.status, e.attempts, e.cancels)"
+    return f"CASE WHEN e.status IN ('succeeded', 'running') THEN e.status ELSE {now} END"
 
 
 class Compiler:

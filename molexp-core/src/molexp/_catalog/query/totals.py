@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from molexp._catalog.index.counters import joined
 from molexp._catalog.index.index import Index
-from molexp._catalog.query.standing import count_runs
+from molexp._catalog.index.tables import RARE, joined
+from molexp._catalog.query.sql import status_of
 from molexp._values.status import RunStatus
 
 _NEWEST = "SELECT created_at FROM entities WHERE project = ? AND experiment = ? AND shown = 1 ORDER BY created_at DESC LIMIT 1"
+_QUEUED = (
+    "SELECT project || '/' || experiment, status, archived, count(*) FROM entities e "  # noqa: S608 - constants
+    f"WHERE shown = 1 AND {RARE} AND {{status}} = '{RunStatus.QUEUED}' GROUP BY 1, 2, 3"
+)
 
 
 class Totals(Struct, frozen=True):
@@ -52,6 +57,19 @@ class Totals(Struct, frozen=True):
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as a dict."""
         return {"path": self.path, "runs": self.runs, **asdict(self)}
+
+
+def count_runs(index: Index) -> Iterator[tuple[str, str, int, int]]:
+    """Yield experiments, a status of runs in each, whether they are archived, and how many they are."""
+    found = Counter[tuple[str, str, int]]()
+    sql = "SELECT experiment, status, archived, runs FROM statuses"
+    for experiment, status, archived, runs in index.select(sql):
+        found[experiment, status, archived] = runs
+    if index.queued:  # runs that have succeeded are not, and the others are found by an index
+        for experiment, status, archived, runs in index.select(_QUEUED.format(status=status_of(index))):
+            found[experiment, status, archived] -= runs
+            found[experiment, str(RunStatus.QUEUED), archived] += runs
+    yield from ((*key, runs) for key, runs in sorted(found.items()) if runs)
 
 
 def count_totals(index: Index, project: str | None) -> list[Totals]:

@@ -1,7 +1,8 @@
-"""Reading what is new in the journals."""
+"""Reading what is new in the journals, and whether there is a newer snapshot."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 
@@ -9,7 +10,7 @@ from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
 from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
-from molexp._storage import layout
+from molexp._storage import key_patterns, layout
 from molexp._values.documents import encode
 from molexp.contracts import Stat, Store
 from molexp.errors import CredentialsError, KeyNotFoundError, StoreError, UnavailableError
@@ -19,6 +20,8 @@ OUTAGES = (UnavailableError, CredentialsError)
 
 FOREIGN = "-"
 """In place of an owner: an object that bears the name of a journal's, and is none."""
+
+_SNAPSHOT = re.compile(key_patterns.SNAPSHOT)
 
 
 class News(Struct):
@@ -131,3 +134,18 @@ def _note(name: str, place: str, start: int, data: bytes | StoreError, news: New
     announced, withdrawn = set(product((writer,), hints.announced)), set(product((writer,), hints.withdrawn))
     news.announced = (news.announced - withdrawn) | announced  # an object may take back what the one before it said
     news.withdrawn = (news.withdrawn - announced) | withdrawn
+
+
+def newest_snapshot(store: Store) -> tuple[int, str]:
+    """Return the number and version of the manifest of the newest snapshot; 0 if there is none."""
+    found = (0, "")
+    for entry in store.children(layout.SNAPSHOTS).entries:
+        if (number := number_of_snapshot(entry.key)) > found[0]:
+            found = number, entry.version
+    return found
+
+
+def number_of_snapshot(key: str) -> int:
+    """Return the number of a snapshot, by the key of its manifest; 0 for another key."""
+    match = _SNAPSHOT.fullmatch(key.rpartition("/")[2])
+    return int(match[1]) if match else 0

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from molexp._catalog.index.index import Folder as Listed
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
-from molexp._catalog.refresh.journals import OUTAGES, News, read_news
+from molexp._catalog.refresh.journals import OUTAGES, News, newest_snapshot, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
 from molexp._record.leases import listed_leases
 from molexp._storage import layout
@@ -55,9 +56,8 @@ class Refresher:
         self.generation = ""
         """The generation of the index that a refresh brought up to date: another one may know less."""
         self._done = True  # unless the last scan found what is to be read again
-        self._alone = (
-            False  # the index was empty before the first rows of the scan, and nobody else has added any since
-        )
+        self._alone = False
+        """The index was empty before the first rows of the scan, and nobody else has added any since."""
 
     # ---------------------------------------------------------------------------------------------------------- refresh
 
@@ -96,7 +96,7 @@ class Refresher:
             generation=known.generation,
             since=known.news,
         )
-        newest = snapshots.newest(self._store)
+        newest = newest_snapshot(self._store)
         seen = known.snapshot
         first = not known.journals and not seen[0] and bool(news.journals or newest[0])
         if first or news.shrunk or newest[0] < seen[0] or (newest[0] == seen[0] and newest[1] != seen[1]):
@@ -222,7 +222,7 @@ class Refresher:
         """
         generation = None if surely else self._index.generation
         news = read_news(self._store, {})
-        newest = snapshots.newest(self._store)
+        newest = newest_snapshot(self._store)
         news.wait_for(snapshots.waited_for(self._store, newest[0]))
         owners = self._index.owners().union(also)  # before the walk: what another process adds meanwhile is not gone
         found = self._walker.everything()
@@ -312,7 +312,7 @@ class Refresher:
     def _start_from_snapshot(self) -> bool:
         """Begin where the newest snapshot ends; False if there is none to begin with."""
         try:
-            number, version = snapshots.newest(self._store)
+            number, version = newest_snapshot(self._store)
             if not number:
                 return False
             manifest = snapshots.read_manifest(self._store, number)
@@ -414,9 +414,8 @@ class Refresher:
     @staticmethod
     def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
         """Return those of the announced keys that are there."""
-        announced = [*{key for _, key in waiting}]
-        there = dict(zip(announced, store.each(partial(_is_there, store), announced), strict=True))
-        return {hint for hint in waiting if there[hint[1]]}
+        hints = [*waiting]
+        return {*compress(hints, store.each(lambda hint: _is_there(store, hint[1]), hints))}
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
