@@ -159,6 +159,13 @@ def test_it_leaves_alone_what_is_no_copy(lab, tmp_path):
         with pytest.raises(ValueError, match="something else"):
             export(lab, str(target))
     assert files_of(mine) == {"thesis.tex"}
+    tmp_path.joinpath("link").symlink_to(tmp_path / "lab/projects")
+    for target in (tmp_path / "lab/site", tmp_path / "link/site"):
+        with pytest.raises(ValueError, match="lies inside of the workspace"):
+            export(lab, str(target))
+        assert not target.exists()
+    with pytest.raises(ValueError, match="The workspace lies inside of this place"):
+        export(lab, str(tmp_path))
 
 
 @pytest.fixture
@@ -242,6 +249,60 @@ def test_of_two_exports_at_once_the_later_one_begins_again(small, tmp_path):
     told = json.loads((copy / "molexp-export.json").read_text())
     assert {*told["files"], *told["before"]} <= files_of(copy), "each file that is named is there"
     assert [one["tags"] for one in runs_of(copy) if one["path"] == run.path] == [["good", "newer"]]
+
+
+def test_what_an_export_left_that_was_killed_is_removed_by_the_next(small, tmp_path):
+    copy = tmp_path / "copy"
+    program = (
+        "import os, sys, molexp as me\nfrom molexp_web._export.export import export\n"
+        "export(me.Workspace.load(sys.argv[1]), sys.argv[2], progress=lambda: os.kill(os.getpid(), 9))"
+    )
+    with warm.Popen([sys.executable, "-c", program, small.url, str(copy)]) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    left = files_of(copy) - {"molexp-export.json"}
+    assert any(name.startswith("details/") for name in left)
+    mine = copy / "details/mine.txt"
+    mine.write_text("mine")
+    for path in ("solvation/relax/r0", "potentials/train/only"):
+        small.run(path).delete()
+    export(small, str(copy))
+    assert not {name for name in left if name.startswith("details/")} & files_of(copy)
+    told = json.loads((copy / "molexp-export.json").read_text())
+    named = {*told["files"], *told["before"], "now.js", "molexp-export.json"}
+    assert files_of(copy) == {*named, "details/mine.txt"}, "what an export has not written stays"
+
+
+@pytest.mark.parametrize(
+    ("copy", "given", "record", "policy"),
+    [
+        ("copy", None, {"at": "../lab/"}, "'self'"),
+        ("pages/a/copy", None, {"at": "../../../lab/"}, "'self'"),
+        ("copy", "../../data/lab", {"at": "../../data/lab/"}, "'self'"),
+        ("copy", "https://host:8443/lab", {"at": "https://host:8443/lab/"}, "'self' https://host:8443"),
+        ("copy", "none", None, "'none'"),
+    ],
+)
+def test_pages_are_told_where_they_reach_the_workspace_and_may_read_from_nowhere_else(
+    small, tmp_path, copy, given, record, policy
+):
+    export(small, str(tmp_path / copy), record=given)
+    found = manifest(tmp_path / copy)
+    assert found["record"] == (record and {**record, "id": small.id})
+    assert f"connect-src {policy};" in (tmp_path / copy / "index.html").read_text()
+    assert having(tmp_path / copy, str(tmp_path)) == []
+
+
+def test_a_workspace_elsewhere_is_not_named(small, tmp_path_factory):
+    copy = tmp_path_factory.mktemp("site")
+    export(small, str(copy))
+    assert manifest(copy)["record"] is None
+    assert having(copy, "lab/") == []
+
+
+@pytest.mark.parametrize("given", ["file:///lab", "https://host/lab?x=1", "https://a b/lab", "//host/lab", ""])
+def test_an_address_that_pages_cannot_read_is_refused(small, tmp_path, given):
+    with pytest.raises(ValueError, match="give the address of the workspace for a browser"):
+        export(small, str(tmp_path / "copy"), record=given)
 
 
 @pytest.mark.parametrize(

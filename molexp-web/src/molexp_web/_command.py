@@ -54,6 +54,13 @@ def ui(
     details: Annotated[
         int, typer.Option(metavar="N", min=0, help="With --export: curves, logs and pictures of the N newest runs.")
     ] = 1000,
+    record: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="With --export: where pages find the workspace, like ../lab/; found if it lies beside the copy. 'none': nowhere.",
+        ),
+    ] = None,
     follow: Annotated[
         bool,
         typer.Option("--follow", "-f", help="With --export: keep the copy up to date, until you press Ctrl-C."),
@@ -69,7 +76,8 @@ def ui(
 
     With --export, it serves nothing. It writes a copy that needs no server: open its index.html, or let any web server or bucket show
     it. Export to the same place again, and it writes what is new; pages that are open read that by themselves. With --follow
-    it goes on doing so, within seconds of a change in a workspace of usual size.
+    it goes on doing so, within seconds of a change in a workspace of usual size. Where the same web server or bucket shows the
+    workspace, too, pages read from its files what is new since the export: runs that go on move, and new ones appear.
 
     Examples:
         molexp ui
@@ -79,13 +87,16 @@ def ui(
         molexp ui -w lab --export site
         molexp ui -w lab --export s3://bucket/site --details 200
         molexp ui -w lab --export /var/www/lab --follow
+        molexp ui -w lab --export /var/www/pages --record https://files.example.org/lab/
     """
     given: list[str | None] = [*workspace] if workspace else [ctx.find_root().params.get("workspace")]
     if export is not None:
         if len(given) > 1:
             raise typer.BadParameter("--export writes one workspace: give -w once.", ctx=ctx)
-        _export(me.locate_workspace(given[0], read_only=True), export, details, follow=follow)
+        _export(me.locate_workspace(given[0], read_only=True), export, details, record, follow=follow)
         return
+    if record is not None:
+        raise typer.BadParameter("--record needs --export: pages that are served read the workspace.", ctx=ctx)
     if follow:
         raise typer.BadParameter("--follow needs --export: pages that are served follow by themselves.", ctx=ctx)
     token = os.environ.pop(TOKEN, "") or secrets.token_urlsafe(24)
@@ -113,12 +124,12 @@ def _scripts(ctx: typer.Context, changes: bool, scripts: list[Path]) -> list[Pat
     return scripts
 
 
-def _export(workspace: me.Workspace, place: str, details: int, *, follow: bool) -> None:
+def _export(workspace: me.Workspace, place: str, details: int, record: str | None, *, follow: bool) -> None:
     from molexp_web._export.export import export
 
     try:
         began = time.monotonic()
-        done = export(workspace, place, details=details)
+        done = export(workspace, place, details=details, record=record)
         typer.echo(place)
         _tell(done)
         for one in done.left_out:
@@ -126,7 +137,7 @@ def _export(workspace: me.Workspace, place: str, details: int, *, follow: bool) 
         if follow:
             # It is opened anew, which says if it has been deleted: a copy of nothing would take its place.
             _follow(
-                lambda: export(me.Workspace.load(workspace.url, read_only=True), place, details=details),
+                lambda: export(me.Workspace.load(workspace.url, read_only=True), place, details=details, record=record),
                 time.monotonic() - began,
             )
     except KeyboardInterrupt:

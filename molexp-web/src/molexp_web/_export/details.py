@@ -72,9 +72,12 @@ class Details:
     def _details(self, run: me.Run, row: me.RunRow) -> Mapping[str, Any]:
         found: dict[str, Any] = {}
         assets = run.assets
+        if row.status == "running":  # first of all: a page that reads on reads some of it twice rather than never
+            found["read"] = {one.key: _length(one) for one in assets if one.kind in ("log", "metrics")}
         if row.metrics:
             found["curves"] = [*_curves(run.metrics.to_columns())][:_CURVES]
-        logs = {one.name: _end(run, one.name) for one in assets if one.kind == "log"}
+        until = found.get("read", {}) if len(row.execution_history) == 1 else {}
+        logs = {one.name: _end(run, one.name, until.get(one.key)) for one in assets if one.kind == "log"}
         if logs:
             found["logs"] = dict([*logs.items()][:_LOGS])
         if row.status == "failed":
@@ -92,6 +95,12 @@ class Details:
                 data = stream.read(_LARGEST + 1)
             if len(data) <= _LARGEST:  # the file may be another one than the record says
                 yield {"name": one.name, "file": self.copy.put_file(PICTURES[_suffix(one.name)], data)}
+
+
+def _length(asset: me.Asset) -> int:
+    """Return how many bytes a file has that is being written."""
+    with asset.open() as stream:
+        return stream.seek(0, 2)
 
 
 def _without(text: str, url: str) -> str:
@@ -119,7 +128,9 @@ def _curves(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             }
 
 
-def _end(run: me.Run, name: str) -> str:
+def _end(run: me.Run, name: str, until: int | None) -> str:
     start, data = run.logs[name].end(_LOG)  # as many lines as it may have letters
+    if until is not None:  # a page reads on from there
+        data = data[: max(0, until - start)]
     text = data.decode("utf-8", "replace")
     return text if len(text) <= _LOG and not start else f"…{text[-_LOG:]}"

@@ -13,12 +13,13 @@ import attrs
 import molexp as me
 from molexp_web._export.details import Details
 from molexp_web._export.gathering import PARTS_AN_INDEX, RUNS_A_PART, columns_of, gather, index_of
+from molexp_web._export.place import policy_of, record_of, refuse_nested
 from molexp_web._export.writing import Copy, OvertakenError
 from molexp_web._server.files import unpacked
 
 _AGAIN = 3  # times that an export begins, if others to the same place end meanwhile
 _EXPERIMENTS = 500
-_SITE = ("index.html", "export.css", "data.js", "views.js", "export.js")
+_SITE = ("index.html", "export.css", "data.js", "record.js", "views.js", "following.js", "export.js")
 _VENDOR = {
     "uPlot.iife.min.js": "uPlot-*.iife.min.js.gz",
     "uPlot.min.css": "uPlot-*.min.css",
@@ -46,6 +47,7 @@ def export(
     target: str,
     *,
     details: int = 1000,
+    record: str | None = None,
     progress: Callable[[], object] | None = None,
 ) -> Exported:
     """Write a static copy of the pages of a workspace, or what is new in it.
@@ -54,17 +56,19 @@ def export(
         workspace: the workspace.
         target: a folder, or the URL of a prefix in a bucket: empty, or with a copy that was exported before.
         details: so many runs, the newest, have curves, logs and pictures.
+        record: the address of the workspace for a browser, if that cannot be found by itself; "none" if pages are not to read it.
         progress: called after each run.
 
     Raises:
-        ValueError: the target holds something else, or others write there all the time.
+        ValueError: the target holds something else, is in the workspace or around it, or others write there all the time; or
+            `record` is no address.
     """
     stray: frozenset[str] = frozenset()
     for _ in range(_AGAIN):
-        copy = Copy.at(target)
+        copy = Copy.at(target, lambda url: refuse_nested(workspace, url))
         copy.stray = stray
         try:
-            return _exported(workspace, copy, details, progress)
+            return _exported(workspace, copy, details, record_of(workspace, copy.store.url, record), progress)
         except OvertakenError:
             stray |= copy.names
         except BaseException:
@@ -75,11 +79,17 @@ def export(
     raise ValueError(f"Others write copies to {target} all the time: let one of them do it, or choose another place.")
 
 
-def _exported(workspace: me.Workspace, copy: Copy, details: int, progress: Callable[[], object] | None) -> Exported:
+def _exported(
+    workspace: me.Workspace,
+    copy: Copy,
+    details: int,
+    record: dict[str, str] | None,
+    progress: Callable[[], object] | None,
+) -> Exported:
     version = workspace.catalog.version()  # before anything is read: what changes meanwhile is for the next export
-    for name, data in _site():
+    for name, data in _site(policy_of(record)):
         copy.put_site(name, data)
-    told_by = [workspace.url, workspace.name, version, details, me.__version__, copy.site]
+    told_by = [workspace.url, workspace.name, version, details, record, me.__version__, copy.site]
     of = sha256(me.to_json(told_by).encode()).hexdigest()  # whoever has the copy need not know where the workspace is
     if copy.last.of == of:
         copy.settle()
@@ -105,6 +115,8 @@ def _exported(workspace: me.Workspace, copy: Copy, details: int, progress: Calla
         "statuses": dict(sorted(found.statuses.items())),
         "running": found.running[::-1],
         "failed": found.failed[::-1],
+        "open": found.open,
+        "record": record,
         "experiments": _experiments(workspace),
         "index": index_of(found, copy.put),
         "runs_a_part": RUNS_A_PART,
@@ -118,11 +130,15 @@ def _exported(workspace: me.Workspace, copy: Copy, details: int, progress: Calla
     return Exported(found.total, copy.written, copy.size, left_out, more.read)
 
 
-def _site() -> Iterator[tuple[str, bytes]]:
-    """Yield the files of the page itself."""
+def _site(policy: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of the page itself; `policy` says from where it may read."""
     here = Path(__file__).parent
     for name in _SITE:
-        yield name, (here / "site" / name).read_bytes()
+        data = (here / "site" / name).read_bytes()
+        if name == _SITE[0] and policy != "'none'":
+            data = data.replace(b"connect-src 'none'", f"connect-src {policy}".encode())
+            data = data.replace(b"img-src 'self'", f"img-src {policy}".encode())
+        yield name, data
     for name, pattern in _VENDOR.items():
         yield name, unpacked(next((here.parent / "static" / "vendor").glob(pattern)))
 

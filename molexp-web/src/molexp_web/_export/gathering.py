@@ -21,6 +21,7 @@ _COLUMNS = 400
 _LONG = 300  # characters of a text in a column
 _LONGEST = 20_000  # of a text in a run's document
 _LISTED = 10  # runs that the overview names, of each sort
+_OPEN = 1000  # runs that go on, of which a page reads more by itself
 _EXACT = 2**53  # a browser loses digits of an integer above
 _OF_A_METRIC = ("last", "min", "max")
 _OF_AN_ATTEMPT = ("attempt", "status", "started_at", "ended_at", "host", "reason")
@@ -39,6 +40,7 @@ class Gathered:
     columns: dict[str, list[Any]] = attrs.field(factory=dict)
     running: list[int] = attrs.field(factory=list)
     failed: list[int] = attrs.field(factory=list)
+    open: list[tuple[str, int]] = attrs.field(factory=list)
     left_out: list[str] = attrs.field(factory=list)
 
     def add(self, row: me.RunRow) -> None:
@@ -59,6 +61,9 @@ class Gathered:
             if status in wanted:
                 some.append(self.total)
                 del some[:-_LISTED]
+        if status == "running":
+            self.open.append((row.path, self.total))
+            del self.open[:-_OPEN]
         self.total += 1
 
 

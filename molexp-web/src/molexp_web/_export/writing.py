@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ OPEN = 60
 """Seconds after which no page asks any more for what only the copy before had: pages look every ten seconds for a newer one."""
 
 _FOLDERS = ("runs/", "index/", "columns/", "tails/", "details/", "files/", "manifests/")
+_OURS = re.compile(r"(?:(?:runs|index|columns|tails|details|manifests)/[0-9a-f]{16}\.js|files/[0-9a-f]{32}\.[a-z]+)")
 
 
 class OvertakenError(Exception):
@@ -99,8 +101,8 @@ class Copy:
     size: int = 0
 
     @classmethod
-    def at(cls, target: str) -> Self:
-        """Open a copy in a folder, or at a URL.
+    def at(cls, target: str, check: Callable[[str], None] = lambda _: None) -> Self:
+        """Open a copy in a folder, or at a URL, unless `check` refuses the canonical one.
 
         Raises:
             ValueError: there is something else, which is not touched.
@@ -109,6 +111,7 @@ class Copy:
         url = target if colon else Path(target).absolute().as_uri()
         backend = default_manager().storage_backend(scheme if colon else "file")
         store = backend.open(url, {} if colon else {"durability": "never"})
+        check(store.url)
         try:
             last = Mark.read(began := store.read(MARK))
         except KeyNotFoundError:
@@ -201,7 +204,12 @@ class Copy:
             raise OvertakenError
         self._write("now.js", f"molexp.now({json.dumps(name)});\n".encode())
         self._write(MARK, mark.data)  # after what pages ask for: without it, the next export writes both again
-        self._delete((self.there | self.stray) - before - self.names)
+        self._delete((self.there | self.stray | self._unnamed()) - before - self.names)
+
+    def _unnamed(self) -> set[str]:
+        """Return the names of all parts and files that are there: an export that was killed has named none of its own."""
+        found = (entry.key for folder in _FOLDERS for entry in self.store.list(folder.rstrip("/")))
+        return {name for name in found if _OURS.fullmatch(name)}
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:

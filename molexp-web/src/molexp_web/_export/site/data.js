@@ -42,7 +42,10 @@ async function refresh() {
   const changed = found !== molexp.manifest;
   molexp.manifest = found;
   molexp.columns = new Map(found.columns.map((column) => [column.name, column]));
-  if (changed) forget();
+  if (changed) {
+    forget();
+    forgetRecord();
+  }
   return changed;
 }
 
@@ -54,8 +57,16 @@ function forget() {
     if (!needed.has(name) && (crowded || /^(manifests|tails|index)\//.test(name))) molexp.parts.delete(name);
 }
 
-/** Return the documents of runs, by their numbers. */
+/** Return what is true of runs, by their numbers: those of the copy, and after them those that came since. */
 async function runsAt(numbers) {
+  const { total } = molexp.manifest, known = await exportedAt(numbers.filter((number) => number < total));
+  const runs = numbers.map((number) => (number < total ? nowOf(known.shift()) : live.docs.get(live.fresh[number - total])));
+  runs.forEach((run, at) => live.shown.set(run.path, { run, number: numbers[at] }));
+  return runs;
+}
+
+/** Return the documents of runs as the copy has them, by their numbers. */
+async function exportedAt(numbers) {
   const { index, runs_a_part: many, parts_an_index: names } = molexp.manifest;
   const part = async (at) => load((await load(index[Math.floor(at / names)]))[at % names]);
   const wanted = [...new Set(numbers.map((number) => Math.floor(number / many)))];
@@ -65,14 +76,16 @@ async function runsAt(numbers) {
 
 /** Return all values of a column: its parts, and what the newest runs have, which one part has of all columns. */
 async function valuesOf(name) {
-  const { tail } = molexp.manifest;
-  const [rest, ...parts] = await Promise.all([tail, ...molexp.columns.get(name).parts].map(load));
-  return [...parts, rest[name]].flat();
+  const { tail, total } = molexp.manifest, { parts: names } = molexp.columns.get(name);
+  if (!names) return patched(Array(total).fill(null), name);
+  const [rest, ...parts] = await Promise.all([tail, ...names].map(load));
+  return patched([...parts, rest[name]].flat(), name);
 }
 
 /** Return the number of a run, or -1: newer ones are looked at first. */
 async function numberOf(path) {
   const { total, sizes, tail } = molexp.manifest;
+  if (live.fresh.includes(path)) return total + live.fresh.indexOf(path);
   if (!total) return -1;
   let found = (await load(tail)).path.lastIndexOf(path);
   let begin = sizes.reduce((sum, size) => sum + size, 0);
@@ -113,7 +126,7 @@ async function answer(query, sort) {
   const conditions = conditionsOf(query);
   const columns = await Promise.all(conditions.map((one) => valuesOf(one.column)));
   const found = [];
-  for (let number = molexp.manifest.total - 1; number >= 0; number--)
+  for (let number = totalRuns() - 1; number >= 0; number--)
     if (conditions.every((one, at) => holds(columns[at][number], one))) found.push(number);
   const down = sort.startsWith("-"), key = down ? sort.slice(1) : sort;
   if (!molexp.columns.has(key)) return found;

@@ -31,7 +31,8 @@ function lasting(seconds) {
 }
 
 const when = (time) => (time || "").slice(0, 16).replace("T", " ");
-const statusMark = (status) => make("span", { class: `status status-${status}` }, status);
+const statusMark = (status) => make("span", { class: `status status-${status}`, title: status === "silent" ? SILENT : null }, status);
+const SILENT = "It was running, and gives no sign of life: its process may have died.";
 const addressOf = (path) => `#/runs/${path.split("/").map(encodeURIComponent).join("/")}`;
 const runLink = (run) => make("a", { href: addressOf(run.path) }, run.path.split("/").at(-1));
 

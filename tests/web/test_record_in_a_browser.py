@@ -1,0 +1,216 @@
+"""A static copy beside its workspace: the open page follows the record, which a web server or a bucket shows as it is."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import molexp as me
+from molexp_web._export.export import export
+from tests import warm
+from tests.web import labs
+from tests.web.browsing import CHROMIUM, WHY, visiting
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
+
+BUCKET = "molexp-for-browsers"
+ANYBODY = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"AWS": ["*"]},
+            "Action": ["s3:GetObject", "s3:ListBucket"],
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"],
+        }
+    ],
+}
+
+PROGRAM = """
+import sys
+import molexp as me
+run = me.Workspace.load(sys.argv[1]).project("potentials").experiment("train").Run({"lr": 0.5}, id="moving")
+with run.start() as ctx:
+    print("begun", flush=True)
+    for step, line in enumerate(sys.stdin):
+        ctx.metrics.log(step=step, loss=float(line))
+        ctx.log("out").append(f"loss {line.strip()}")
+        ctx.set_result("best", float(line))
+        ctx.metrics.flush()
+        ctx.flush()
+        print("logged", flush=True)
+"""
+
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Unlisted(Silent):
+    def list_directory(self, path: Any) -> None:
+        self.send_error(404)
+
+
+@attrs.frozen
+class Place:
+    """A workspace, the place of a copy, the address of that, and a way to write a file into the workspace."""
+
+    lab: me.Workspace
+    copy: str
+    address: str
+    write: Callable[[str, bytes], object]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    lab = labs.ordinary(tmp_path / "lab", runs=1)
+
+    def write(key: str, data: bytes) -> None:
+        path = tmp_path / "lab" / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    handler = functools.partial(getattr(request, "param", Silent), directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/site/"
+        yield Place(lab, str(tmp_path / "site"), address, write)
+        server.shutdown()
+
+
+@pytest.fixture
+def bucket(any_server, monkeypatch) -> Place:
+    place = attrs.evolve(any_server.fresh(), name=BUCKET)
+    for name, value in place.as_environment()[1].items():
+        monkeypatch.setenv(name, value)
+    any_server.client.create_bucket(Bucket=BUCKET)
+    any_server.client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(ANYBODY))
+    address = f"{any_server.url}/{BUCKET}/{place.prefix}/site/index.html"
+    lab = labs.ordinary(f"{place.url}/lab", runs=1)
+    return Place(lab, f"{place.url}/site", address, lambda key, data: place.raw_write(f"lab/{key}", data))
+
+
+@attrs.frozen
+class Moving:
+    """A run that goes on in another process, until it is left."""
+
+    process: Any
+
+    def log(self, value: float) -> None:
+        self.process.stdin.write(f"{value}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "logged\n"
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        assert self.process.wait(60) == 0
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[[Place], Moving]]:
+    begun: list[Any] = []
+
+    def begin(place: Place) -> Moving:
+        command = [sys.executable, "-c", PROGRAM, place.lab.url]
+        begun.append(warm.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        assert begun[-1].stdout.readline() == "begun\n"
+        return Moving(begun[-1])
+
+    yield begin
+    for one in begun:
+        one.stdin.close()
+        one.wait(60)
+        one.stdout.close()
+
+
+HURT = "projects/potentials/experiments/train/runs/hurt"
+LOOKS = 50
+RUN = "#/runs/potentials/train/moving"
+
+
+@pytest.mark.parametrize("kind", ["folder", "bucket"])
+def test_a_run_that_goes_on_is_seen_to_move_and_a_new_one_appears(browser, request, begin, kind):
+    place: Place = request.getfixturevalue(kind)
+    moving = begin(place)
+    moving.log(1.5)
+    export(place.lab, place.copy)
+    with visiting(browser, f"{place.address}{RUN}") as visitor:
+        page = visitor.page
+        visitor.reads("figcaption", "loss: 1.5 at step 0")
+        moving.log(0.25)
+        page.evaluate("look()")
+        visitor.reads("figcaption", "loss: 0.25 at step 1")
+        visitor.reads("pre", "loss 1.5\nloss 0.25")
+        visitor.reads("dd", "0.25")
+        visitor.reads("#record", "reads what is new from the workspace itself")
+        asked: list[str] = []
+        page.on("request", lambda one: asked.append(one.url) if one.method == "GET" else None)
+        files = [""]
+        for _ in range(LOOKS):  # the program may still be writing where it comes from
+            asked.clear()
+            page.evaluate("look()")
+            files = [one for one in asked if "/lab/projects/" in one and not one.endswith("/")]
+            if not files:
+                break
+        assert files == [], "nothing is new, so no file is read"
+        page.evaluate("location.hash = '#/runs?sort=-created_at'")
+        place.write(f"{HURT}/run.json", b'{"schema":1,')
+        place.write(".molexp/journals/feedfeedfeedfeed-000001.jsonl", f'{{"keys":["{HURT}/run.json"]}}\n'.encode())
+        with place.lab.Project("later").Experiment("e").Run({labs.SCRIPT: labs.SCRIPT}, id="fresh").start() as ctx:
+            ctx.metrics.log(step=7, loss=3.5)
+            ctx.set_result("rmse", 0.75)
+        moving.end()
+        page.evaluate("look()")
+        visitor.reads(".found", "4 of 4 runs")
+        visitor.reads("#record", "1 run cannot be read")
+        assert page.inner_text("tbody tr >> nth=0").startswith("fresh\tsucceeded")
+        assert page.inner_text("tbody tr >> nth=1").startswith("moving\tsucceeded")
+        page.get_by_role("link", name="fresh").click()
+        visitor.reads("figcaption", "loss: 3.5 at step 7")
+        visitor.reads("dd", "0.75")
+        visitor.reads("dt", labs.SCRIPT)
+        page.goto(f"{place.address}#/")
+        visitor.reads(".counts", "4 runs")
+        visitor.reads("main tr", "later/e")
+        assert "owned" not in page.title()
+        # A journal names what is about to be created, and is moved as its writer ends: the browser says so.
+        assert [one for one in visitor.told if "404" not in one] == []
+
+
+@pytest.mark.parametrize("folder", [Unlisted], indirect=True)
+def test_where_nothing_is_listed_known_runs_move_and_a_silent_one_is_not_called_running(browser, folder, begin):
+    moving = begin(folder)
+    moving.log(1.5)
+    export(folder.lab, folder.copy)
+    with visiting(browser, f"{folder.address}{RUN}") as visitor:
+        visitor.reads("#record", "new runs appear with the next export")
+        moving.log(0.25)
+        visitor.page.evaluate("look()")
+        visitor.reads("figcaption", "loss: 0.25 at step 1")
+        visitor.reads("h1", "running")
+        run = Path(folder.copy).parent / "lab/projects/potentials/experiments/train/runs/moving"
+        for _ in range(LOOKS):
+            ago = time.time() - 7200
+            for path in run.rglob("*.*"):
+                os.utime(path, (ago, ago))
+            visitor.page.evaluate("look()")
+            if "silent" in visitor.page.inner_text("h1"):
+                break
+        visitor.reads("main p", "No sign of life for 2.0 h")
+        moving.end()
+        visitor.page.evaluate("look()")
+        visitor.reads("h1", "succeeded")
+        assert [one for one in visitor.told if "404" not in one] == [], "that a folder cannot be listed is said"
