@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import shutil
 
@@ -96,6 +97,35 @@ def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
     assert csv.lines() == ["id,results.energy", f"{sweep.runs[0].id},-3.712345678"]
     wrong = molexp("runs", "list", "--columns", "enrgy")
     assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
+
+
+def test_columns_of_where_the_code_came_from_are_known_to_rows_lists_and_sorting(in_lab, here, molexp):
+    experiment = in_lab.Project("p").Experiment("e")
+    with experiment.Run({"python": 2}, id="done").start():
+        pass
+    experiment.Run({"python": 1}, id="new")
+    version = platform.python_version()
+    new, done = in_lab.catalog.runs(sort="params.python")
+    assert (done["provenance.python"], "provenance.python" in new, "provenance.python" in [*done]) == (
+        version,
+        False,
+        False,
+    )
+    assert done.get("provenance.packages.pytest") == pytest.__version__
+
+    named = ("--columns", "id,provenance.python,packages.pytest,python", "--sort", "-provenance.python")
+    csv = molexp("runs", "list", *named, "--output", "csv").lines()
+    assert csv == [
+        "id,provenance.python,provenance.packages.pytest,params.python",
+        f"done,{version},{pytest.__version__},2",
+        "new,,,1",
+    ]
+    assert [line.split() for line in molexp("runs", "list", *named).lines()[1:]] == [
+        ["done", version, pytest.__version__, "2"],
+        ["new", "1"],
+    ]
+    wrong = molexp("runs", "list", "--columns", "provenance.pyton")
+    assert (wrong.code, "Did you mean 'provenance.python'" in wrong.err) == (2, True)
 
 
 def test_a_column_that_only_a_late_run_has_is_known_in_every_form(in_lab, here, molexp):

@@ -120,7 +120,15 @@ def _write_csv(parts: Iterable[Records], names: Sequence[str], titles: Sequence[
     if titles:
         _write_lines([titles], to)
     for part in parts:
-        _write_lines(([_cell(one.get(name)) for name in names] for one in map(flat, _mappings(part))), to)
+        _write_lines(([_cell(value) for value in _named(one, names)] for one in _mappings(part)), to)
+
+
+def _named(record: Mapping[str, Any], names: Sequence[str]) -> Iterator[Any]:
+    """Yield what a record has under names; a row of runs has more of them than it lists, such as ``provenance.git.commit``."""
+    listed = flat(record)
+    for name in names:
+        found = listed if name in listed else record
+        yield found[name] if name in found else None  # noqa: SIM401 - `get` would look for the nearest name first
 
 
 class _LinesOfCsv(io.StringIO):

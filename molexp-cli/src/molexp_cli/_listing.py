@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PLUGIN = 15
 """The rank of the columns that plugins provide."""
 
+ORIGIN = "provenance."
+"""The beginning of columns of where the code came from, which a row has without listing them."""
+
 _GAP = 2  # blanks between columns
 _NAMES = 12  # least number of characters for the names of columns that are not shown
 _WIDEST = 24  # characters of a cell that share the terminal with others
@@ -115,7 +118,7 @@ def keys_of(wanted: str, rows: Rows, everything: Callable[[], Collection[str]]) 
     names = [*filter(None, map(str.strip, wanted.split(",")))]
     if not names:
         raise ValueError("--columns names no column.")
-    some = {key for row in rows for key in row}
+    some = {key for row in rows for key in row} | {name for name in names if any(name in row for row in rows)}
     found = {name: _SPECIAL.get(name) or _exact(name, some) for name in names}
     if not all(found.values()):
         known = everything()
@@ -148,7 +151,8 @@ def _resolved(name: str, known: Collection[str]) -> str:
     plain = _plain(name)
     if key := _exact(name, known):
         return key
-    inside = sorted(key for key in known if key.removesuffix(".last").endswith(f".{plain}"))
+    ends = sorted(key for key in known if key.removesuffix(".last").endswith(f".{plain}"))
+    inside = [key for key in ends if not key.startswith(ORIGIN)] or ends
     if len(inside) == 1:
         return inside[0]
     from difflib import get_close_matches

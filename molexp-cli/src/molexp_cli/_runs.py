@@ -15,6 +15,7 @@ from molexp_cli._extending import ColumnOption, Columns
 from molexp_cli._extending import columns_of as extra_columns
 from molexp_cli._formats import Format, OutputOption, form_of, names_of, write_pages
 from molexp_cli._listing import (
+    ORIGIN,
     PLUGIN,
     Column,
     columns_of,
@@ -106,7 +107,8 @@ def list_runs(
             "--columns",
             metavar="NAME,...",
             show_default=False,
-            help="Show these columns, such as run,status,age,time,params.a,results.energy; the end of a name will do.",
+            help="Show these columns, such as run,status,age,time,params.a,results.energy,provenance.git.commit; "
+            "the end of a name will do.",
         ),
     ] = None,
     column: ColumnOption = None,
@@ -138,6 +140,7 @@ def list_runs(
         molexp runs list --param a=3.6 --param solver.tol=1e-9 --sort -results.energy --limit 10
         molexp runs list 'metrics.loss.min < 0.1' --sort metrics.val_loss
         molexp runs list --columns run,age,params.a,energy,metrics.loss.min
+        molexp runs list --columns run,provenance.git.commit --sort provenance.git.commit
         molexp runs list --json | jq -r '.[].path'
         molexp runs list --output csv > runs.csv
     """
@@ -200,9 +203,10 @@ def _pages(
 
 
 def _all_keys(opened: molexp.Workspace, where: str | None, filters: dict[str, Any]) -> set[str]:
-    """Return the keys of all columns that runs which match have, however few are shown."""
+    """Return the keys of all columns that runs which match have, however few are shown, and of where any code came from."""
     pages = opened.catalog.run_pages(where, **{**filters, "sort": None})
-    return {key for page in pages for row in page for key in row}
+    origins = (name for name in opened.catalog.fields(ORIGIN) if name.startswith(ORIGIN))
+    return {key for page in pages for row in page for key in row}.union(origins)
 
 
 def _up_to(limit: int | None, pages: Iterable[molexp.Rows[molexp.RunRow]]) -> Iterator[molexp.Rows[molexp.RunRow]]:

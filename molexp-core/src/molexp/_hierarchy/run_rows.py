@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.columns import unpacked
+from molexp._query.evaluation import ABSENT, reach
 from molexp._record.causes import cause_of_run
 from molexp._values.documents import decode_object
 from molexp._values.ids import nearest, spelled
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
 from molexp._values.tables import RUN_COLUMNS, cells
-from molexp.errors import CorruptRecordError, NotFoundError
+from molexp.errors import CorruptRecordError, MolexpError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.session import Session
@@ -22,7 +23,8 @@ class RunRow(Mapping[str, Any]):
     """A run as the catalog answers it: a snapshot, with the names of ``run.json``. Its document is read when it is used.
 
     It is a mapping as well, of the columns that a table has of it: ``row["results.energy"]``, ``dict(row)``. So
-    ``pandas.DataFrame(rows)`` and ``polars.DataFrame(rows)`` make frames of rows.
+    ``pandas.DataFrame(rows)`` and ``polars.DataFrame(rows)`` make frames of rows. Where its code came from is read when you ask
+    for it by name, as in ``row["provenance.git.commit"]``, and not among the columns that are listed.
 
     Attributes:
         path: ``project/experiment/run``.
@@ -64,15 +66,22 @@ class RunRow(Mapping[str, Any]):
         return self._cells
 
     def __getitem__(self, column: str) -> Any:
-        try:
-            return self._flat()[column]
-        except KeyError:
-            raise NotFoundError(
-                "column", str(column), where=self.path, nearest=nearest(str(column), self._flat())
-            ) from None
+        if (found := self._found(column)) is ABSENT:
+            raise NotFoundError("column", str(column), where=self.path, nearest=nearest(str(column), self._flat()))
+        return found
 
     def __contains__(self, column: object) -> bool:
-        return column in self._flat()
+        return self._found(column) is not ABSENT
+
+    def _found(self, column: object) -> Any:
+        """Return what it has in a column; `ABSENT` if it has none, or the document on its code cannot be read."""
+        if not isinstance(column, str) or not column.startswith("provenance."):
+            found: dict[Any, Any] = self._flat()
+            return found.get(column, ABSENT)
+        try:
+            return reach({"provenance": self.origin or {}}, (column,))
+        except (MolexpError, OSError):
+            return ABSENT
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._flat())
@@ -197,7 +206,7 @@ class RunRow(Mapping[str, Any]):
 
     @property
     def origin(self) -> Mapping[str, Any] | None:
-        """The document that `provenance` names: git commit, Python, packages. It is read at each access; None if there is none."""
+        """The document that `provenance` names: git commit, Python, packages; read once for all runs. None if there is none."""
         return self._session.origin(self.provenance) if self._session else None
 
     @property

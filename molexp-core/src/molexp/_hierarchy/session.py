@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 DEFAULT_SCHEME = "molexp-1"
 
 
+_ORIGINS = 100  # documents of provenance that are kept: each may have a long difference
+
+
 class Session:
     """One opened workspace, as its entities share it; what is made here is made when it is first asked for."""
 
@@ -45,6 +48,7 @@ class Session:
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._drained = False
+        self._origins: dict[str, Mapping[str, Any]] = {}
         self._submissions: tuple[dict[str, set[str]], dict[str, Queued]] = ({}, {})
         self._process: Process | None = None
         self._pid = 0  # of the process that the following belong to
@@ -220,8 +224,19 @@ class Session:
         return self.origin(state.attempts[-1].contents.provenance if state.attempts else None)
 
     def origin(self, known: Any) -> Mapping[str, Any] | None:
-        """Return the document of a provenance by its id; None if there is none."""
-        return read_document(self.store, f"{layout.PROVENANCE}/{known}.json") if isinstance(known, str) else None
+        """Return the document of a provenance by its id; None if there is none.
+
+        Many runs name one, which is read once: its id is the hash of its content.
+        """
+        if not isinstance(known, str):
+            return None
+        if (found := self._origins.get(known)) is None:
+            found = read_document(self.store, f"{layout.PROVENANCE}/{known}.json")
+            if found is not None:
+                while len(self._origins) >= _ORIGINS:  # another thread may take the first one out at the same time
+                    self._origins.pop(next(iter([*self._origins]), ""), None)
+                self._origins[known] = found
+        return found
 
     # --------------------------------------------------------------------------------------------------- in passing
 

@@ -37,7 +37,7 @@ def runs_page(request: Request) -> Response:
     if part and request.query_params.get("version") == version:
         return Response(status_code=204)
     if asked.group:
-        context: dict[str, Any] = {"groups": groups_of(workspace, asked, known), "listing": None}
+        context: dict[str, Any] = {"groups": groups_of(workspace, asked), "listing": None}
     else:
         context = {
             "listing": listing_of(workspace, asked, known, version, counted="counted" in (part, *request.query_params)),

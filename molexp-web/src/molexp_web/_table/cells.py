@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -62,14 +62,8 @@ NONE = Cell("", kind="none")
 class Seen:
     """A run whose columns are read: what takes time is unpacked once."""
 
-    def __init__(self, row: me.RunRow, origins: Callable[[me.RunRow], Mapping[str, Any]]) -> None:
+    def __init__(self, row: me.RunRow) -> None:
         self.row = row
-        self._origins = origins
-
-    @property
-    def origin(self) -> Mapping[str, Any]:
-        """The document on the code that was executed."""
-        return self._origins(self.row)
 
     @cached_property
     def metrics(self) -> Mapping[str, Mapping[str, Any]]:
@@ -97,7 +91,9 @@ def read(seen: Seen, column: str) -> Any:
         case "host" | "user" | "started_at" | "ended_at":
             return row.execution_history[-1].get(root) if row.execution_history else None
         case "provenance":
-            return reach(seen.origin, rest) if rest else row.provenance
+            if not rest:
+                return row.provenance
+            return row[column] if column in row else None  # noqa: SIM401 - `get` would look for the nearest name first
     return getattr(row, root, None) if root in (*PLAIN, "id", "project", "as_of") else reach(row.document, column)
 
 

@@ -12,7 +12,6 @@ from molexp_web._table import cells
 from molexp_web._table.asking import Asked
 from molexp_web._table.filters import condition, query_of, quoted
 from molexp_web._table.listing import Heading, Problem, default_columns, headings, problem_of
-from molexp_web._table.origins import Origins
 
 MOST = 1000
 """Runs that are read for groups: of more, the first in the order of the table."""
@@ -59,14 +58,13 @@ class Groups(NamedTuple):
     problem: Problem | None = None
 
 
-def groups_of(workspace: me.Workspace, asked: Asked, known: dict[Any, Any]) -> Groups:
-    """Return the groups that an address asks for; `known` are the findings of earlier questions."""
+def groups_of(workspace: me.Workspace, asked: Asked) -> Groups:
+    """Return the groups that an address asks for."""
     try:
         rows = workspace.catalog.runs(asked.query or None, archived=asked.archived, sort=asked.sort, limit=MOST + 1)
     except (me.QueryError, ValueError) as error:
         return Groups(problem=problem_of(error))
-    origins = Origins(workspace, known)
-    read = [cells.Seen(row, origins) for row in rows[:MOST]]
+    read = [cells.Seen(row) for row in rows[:MOST]]
     names = dict.fromkeys(name for row in read[:40] for name in cells.names_of(row))
     chosen = asked.columns or default_columns(read[:40], names)
     numbers = [name for name in chosen if name not in (asked.group, "created_at") and _is_number(read, name)][:_MEANS]

@@ -10,7 +10,6 @@ import molexp as me
 from molexp_web._table import cells
 from molexp_web._table.asking import NEWEST, Asked
 from molexp_web._table.filters import Filter, filters_of, query_of
-from molexp_web._table.origins import Origins
 
 MANY = 20_000
 """Of more runs, those that match a query are counted after the page is shown."""
@@ -114,10 +113,9 @@ def listing_of(
         rows, lost = _page(catalog, asked, None), True
     except (me.QueryError, ValueError) as error:
         return Listing(filters=filters, problem=problem_of(error))
-    origins = Origins(workspace, known)
-    shown = [cells.Seen(row, origins) for row in rows[: asked.size]]
+    shown = [cells.Seen(row) for row in rows[: asked.size]]
     newest = shown[:SAMPLE] if asked.sort == NEWEST and (lost or not asked.after) else None
-    names, usual = _usual(catalog, asked, known, (workspace.url, version), origins, newest)
+    names, usual = _usual(catalog, asked, known, (workspace.url, version), newest)
     chosen = asked.columns or with_order(usual, asked.sort)
     columns = [cells.column_of([cells.read(one, name) for one in shown], name) for name in chosen]
     numbers = [
@@ -152,7 +150,6 @@ def _usual(
     asked: Asked,
     known: dict[Any, Any],
     state: tuple[str, str],
-    origins: Origins,
     newest: Sequence[cells.Seen] | None,
 ) -> tuple[Sequence[str], Sequence[str]]:
     """Return the columns that can be chosen, and those that are shown if nobody does.
@@ -164,7 +161,7 @@ def _usual(
         seen = newest
         if seen is None:
             rows = catalog.runs(asked.query or None, archived=asked.archived, sort=NEWEST, limit=SAMPLE)
-            seen = [cells.Seen(row, origins) for row in rows]
+            seen = [cells.Seen(row) for row in rows]
         names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
         found = names, default_columns(seen, names)
         _keep(known, key, found)
