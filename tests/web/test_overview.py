@@ -68,6 +68,23 @@ def test_of_many_runs_what_reads_the_whole_index_comes_later(asking, monkeypatch
     assert "metals/cu" in section(asking.get("/w/lab/?all=1").text, "experiments"), "where there are no scripts"
 
 
+def test_runs_of_each_day_are_counted_once_until_something_changes(lab, asking, monkeypatch):
+    asked = []
+    counted = me.Catalog.run_pages
+
+    def told(catalog, where=None, /, **filters):
+        asked.extend([where] if where and "created_at" in where else [])
+        return counted(catalog, where, **filters)
+
+    monkeypatch.setattr(me.Catalog, "run_pages", told)
+    first = section(asking.get("/w/lab/").text, "activity")
+    assert section(asking.get("/w/lab/").text, "activity") == first
+    assert len(asked) == 1
+    lab.project("metals").experiment("cu").Run({"a": 9}, id="new")
+    assert "8 runs in 30 days" in section(asking.get("/w/lab/").text, "activity")
+    assert len(asked) == 2
+
+
 def test_an_empty_workspace_says_what_to_do():
     from starlette.testclient import TestClient
 

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-import molexp as me
 from molexp_web._pages.rendering import check_there, render, url_for, with_query, workspace_of
 from molexp_web._pages.runs import known_of
 from molexp_web._table.listing import MANY
@@ -30,7 +29,7 @@ def overview(request: Request) -> Response:
     workspace, part = workspace_of(request), request.query_params.get("part", "")
     base, runs = (url_for(request, route, workspace=request.path_params["workspace"]) for route in ("overview", "runs"))
     if part == "later":
-        return render(request, "overview_later.html", runs=runs, **_later(workspace))
+        return render(request, "overview_later.html", runs=runs, **_later(request))
     version = workspace.catalog.version()
     if part and request.query_params.get("version") == version:
         return Response(status_code=204)
@@ -58,13 +57,14 @@ def overview(request: Request) -> Response:
         title=workspace.name or request.path_params["workspace"],
         at_once=not is_large,
         **context,
-        **({} if is_large else _later(workspace)),
+        **({} if is_large else _later(request)),
     )
 
 
-def _later(workspace: me.Workspace) -> Mapping[str, Any]:
+def _later(request: Request) -> Mapping[str, Any]:
+    workspace = workspace_of(request)
     experiments, left_out = experiments_of(workspace)
-    days = activity_of(workspace)
+    days = activity_of(workspace, known_of(request))
     return {"experiments": experiments, "left_out": left_out, "days": days, "recent": sum(day.runs for day in days)}
 
 

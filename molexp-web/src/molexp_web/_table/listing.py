@@ -164,7 +164,7 @@ def _usual(
             seen = [cells.Seen(row) for row in rows]
         names = [*dict.fromkeys(name for one in seen for name in cells.names_of(one))]
         found = names, default_columns(seen, names)
-        _keep(known, key, found)
+        keep(known, key, found)
     return found
 
 
@@ -190,11 +190,12 @@ def counts_of(
     found = {name: found[name] for name in _ORDER if found.get(name)}
     if not query:
         known["many", workspace.url] = sum(found.values())
-    _keep(known, key, found)
+    keep(known, key, found)
     return found
 
 
-def _keep(known: dict[Any, Any], key: Any, value: Any) -> None:
+def keep(known: dict[Any, Any], key: Any, value: Any) -> None:
+    """Remember a finding; the oldest one makes room for it."""
     while len(known) >= _KEPT:
         known.pop(next(iter([*known])), None)
     known[key] = value

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import molexp as me
 from molexp_web._table import cells
 from molexp_web._table.asking import Asked
-from molexp_web._table.listing import counts_of, short
+from molexp_web._table.listing import counts_of, keep, short
 
 DAYS = 30
 """Days of the activity."""
@@ -117,11 +117,19 @@ def _values(row: me.RunRow) -> list[tuple[str, cells.Cell]]:
     return [(name, cells.cell(value, digits=4)) for name, value in found if not isinstance(value, Mapping)]
 
 
-def activity_of(workspace: me.Workspace) -> list[Day]:
-    """Return a bar for each of the last days, the last of which is today."""
+def activity_of(workspace: me.Workspace, known: dict[Any, Any]) -> list[Day]:
+    """Return a bar for each of the last days, the last of which is today.
+
+    Args:
+        workspace: the workspace.
+        known: the findings of earlier questions; to count reads the row of each run in the index, so it is done once for a state.
+    """
     today = datetime.now(UTC).date()
     days = [(today - timedelta(days=ago)).isoformat() for ago in range(DAYS - 1, -1, -1)]
-    counts = workspace.catalog.run_pages(f'created_at >= "{days[0]}"').days or {}
+    key = ("days", workspace.url, workspace.catalog.version(), days[0])
+    if (counts := known.get(key)) is None:
+        counts = workspace.catalog.run_pages(f'created_at >= "{days[0]}"').days or {}
+        keep(known, key, counts)
     totals = [sum(counts.get(day, {}).values()) for day in days]
     wrong = [sum(counts.get(day, {}).get(status, 0) for status in ("failed", "interrupted")) for day in days]
     scale = _HEIGHT / (max(totals) or 1)
