@@ -75,7 +75,7 @@ LIMITS = {
     "bytes of memory that a new plugin may take": "molexp.plugins._trial:MEMORY",
     "seconds that somebody has to fill a name": "molexp._record.incomplete:MOMENT",
     "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",
-    "characters of a tag": "molexp._record.edits:TAG_LIMIT",
+    "characters of a tag": "molexp._values.ids:TAG_LIMIT",
     "characters of a note": "molexp._record.edits:NOTE_LIMIT",
 }
 """Numbers that are too large for a test, and that no setting changes."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.helpers import Terminal
+
 
 @pytest.fixture
 def several(in_lab, here):
@@ -26,6 +28,15 @@ def ids(done):
 
 MODELS = [f"metals/cu/n{number}#1:artifact:model.json@1" for number in (1, 2)]
 STATES = [f"metals/cu/n{number}#1:checkpoint:state@1" for number in (1, 2)]
+
+
+def test_an_id_stays_in_one_piece_on_a_narrow_terminal_to_be_copied(in_lab, here):
+    with in_lab.Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        long = ctx.artifact.save("a-structure-after-relaxation-in-a-large-cell.json", [1])
+        short = ctx.artifact.save("b.json", [1])
+    terminal = Terminal(here, "assets", "list", columns=80, env={"NO_COLOR": "1"})
+    assert terminal.end() == 0
+    assert {long.id, short.id} <= {*terminal.text.split()}
 
 
 def test_a_table_has_a_line_for_each_asset(several, molexp):

@@ -70,6 +70,20 @@ def test_bad_tags_are_refused(place, run, bad, error, said):
     assert place.everything() == before
 
 
+def test_tags_of_assets_are_checked_before_anything_is_saved(run, tmp_path):
+    (tmp_path / "data.txt").write_text("data")
+    with run.start() as ctx:
+        for bad, error in (("urgent", TypeError), ([3], TypeError), ([" "], ValueError), (["x" * 201], ValueError)):
+            with pytest.raises(error, match=r"^(A tag|Tags) "):
+                ctx.artifact.save("a.json", [1], tags=bad)
+            with pytest.raises(error, match=r"^(A tag|Tags) "), ctx.artifact.writing("a.txt", tags=bad):
+                raise AssertionError("it was written")
+            with pytest.raises(error, match=r"^(A tag|Tags) "):
+                run.experiment.data_assets.import_asset("data", tmp_path / "data.txt", tags=bad)
+        assert (run.assets, [*run.experiment.data_assets]) == ([], [])
+        assert ctx.artifact.save("a.json", [1], tags=[" final ", "final"]).tags == {"final"}
+
+
 def test_a_long_note_is_refused_and_what_an_older_version_wrote_is_read_and_can_be_taken_away(place, run, monkeypatch):
     with pytest.raises(ValueError, match="at most 65536 characters, and this one has 65537"):
         run.annotate(note="n" * 65_537)

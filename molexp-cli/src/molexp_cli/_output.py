@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
+_COPIED = "ASSET"  # a column that is never broken, for its cells are copied
 _ROOM = 20  # a value has at least this many characters beside its name, however narrow the terminal is
 _COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
 _COMMAND = re.compile(r"`[^`]+`|(?<=: )molexp \S.*")
@@ -399,7 +400,7 @@ def _draw(columns: Sequence[str], cells: list[list[str]], keep: int) -> None:
     console = terminal()
     wanted = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     room = console.width - 2 * (len(columns) - 1)
-    for whole, longest in (({*_WHOLE, *columns[:keep]}, 24), (columns[:keep], 20)):
+    for whole, longest in (({*_WHOLE, _COPIED, *columns[:keep]}, 24), ((_COPIED, *columns[:keep]), 20)):
         least = [_least(column, (row[n] for row in cells), whole, longest) for n, column in enumerate(columns)]
         if sum(least) <= room:
             break

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from molexp._assets.builtin_kinds import FileKind, format_of
 from molexp._recording.usage import uses
+from molexp._values.ids import labels
 from molexp._values.structuring import check_given, fields_of, record_of
 from molexp.contracts import AssetKind, GrowingAsset, Grows
 from molexp.contracts._assets import Asset
@@ -84,6 +85,7 @@ class Accessor(Generic[T, F]):
             from molexp._assets.choosing import no_kind
 
             raise no_kind(name, obj, assets.library)
+        tags = labels(tags)
         return save_in(assets, assets.reserve(kind, name, self._task), obj, tags, fields)
 
     @contextmanager
@@ -108,6 +110,7 @@ class Accessor(Generic[T, F]):
         from molexp._assets.folders import FolderSink
 
         own: Any = kind.fields
+        tags = labels(tags)
         if not isinstance(kind, FileKind) and fields_of(own):
             item = f", or item by item: ctx.{kind.name}.growing(...)" if isinstance(kind, Grows) else ""
             hint = f"Its fields are found in an object: ctx.{kind.name}.save(...){item}."
@@ -159,7 +162,7 @@ class Accessor(Generic[T, F]):
             hint = f"It is saved as a whole: ctx.{kind.name}.save(...)."
             raise NoKindError(name, f"series of items for {kind.name!r}", hint=hint)
         check_given(kind.fields, fields, f"{kind.name} {name!r}")
-        growing = begin_to_grow(assets, kind, name, self._task, every=every, tags=tags, given=fields)
+        growing = begin_to_grow(assets, kind, name, self._task, every=every, tags=labels(tags), given=fields)
         try:
             yield growing
         finally:

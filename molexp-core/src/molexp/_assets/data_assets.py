@@ -25,7 +25,7 @@ from molexp._storage.durability import above
 from molexp._storage.hashing import folder_hash, hashed
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import encode_pretty
-from molexp._values.ids import asset_id, check_payload_name, fold_name, nearest, new_token, slug
+from molexp._values.ids import asset_id, check_payload_name, fold_name, labels, nearest, new_token, slug
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath
 from molexp.contracts._assets import Asset
@@ -161,6 +161,7 @@ class DataAssets(Mapping[str, DataAsset]):
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
         check_payload_name(name, "data name")
+        tags = labels(tags)
         with opened(src.local() if isinstance(src, Asset) else src, self._session.plugins) as source:
             return self._import(name, src, source, action, tags, progress)
 

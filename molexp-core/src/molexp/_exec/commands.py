@@ -23,11 +23,11 @@ from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.session import Session
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending, cause_of_exit
-from molexp._record.edits import labels
 from molexp._recording.process import this_process
 from molexp._recording.signals.handlers import Terminated
 from molexp._running.shell import run_to_end, signal_command, tail_of
 from molexp._storage import layout
+from molexp._values.ids import labels
 from molexp._values.paths import spelled
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now

@@ -11,7 +11,7 @@ from molexp._html import shown_by
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
 from molexp._values.documents import check_schema
-from molexp._values.ids import spelled
+from molexp._values.ids import labels, spelled
 from molexp._values.numbers import count
 from molexp._values.paths import is_local, is_remote
 from molexp._values.plain import restore
@@ -396,7 +396,7 @@ class Run(Entity):
             TypeError: one of them is no text.
             ValueError: a tag is empty or has more than 200 characters, or the note has more than 65 536.
         """
-        from molexp._record.edits import checked_note, labels
+        from molexp._record.edits import checked_note
 
         added, removed, note = labels(tags), labels(untag, new=False), checked_note(note)
         if not (added or removed or note):

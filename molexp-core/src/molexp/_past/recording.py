@@ -21,12 +21,11 @@ from molexp._past.attempts import UNFINISHED, begin_past, whole_end
 from molexp._profiles import use_profiles
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending
-from molexp._record.edits import labels
 from molexp._record.metric_summaries import OWN
 from molexp._running.context import Context
 from molexp._storage.hashing import hash_of, hashed
 from molexp._values.file_names import name_for
-from molexp._values.ids import check_run_id
+from molexp._values.ids import check_run_id, labels
 from molexp._values.numbers import is_count
 from molexp._values.plain import plain, plain_parameters
 from molexp._values.status import RunStatus

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from molexp._storage import layout, schemas
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 
 OPERATIONS = frozenset({"annotate", "archive", "cancel", "delete", "restore", "unarchive"})
 """Name the operations on runs that this version knows."""
-
-TAG_LIMIT = 200
-"""The most characters of a tag: every row of a list has all tags of its run."""
 
 NOTE_LIMIT = 1 << 16
 """The most characters of a note: the catalog reads all notes of a run with its row."""
@@ -89,32 +85,6 @@ def _counted(edit_id: str) -> tuple[str, int]:
 
 def _file(edit_id: str) -> str:
     return f"{edit_id}.json"
-
-
-def labels(given: Iterable[str], *, new: bool = True) -> list[str]:
-    """Return tags as they are recorded: without blanks around them, each once, sorted.
-
-    Args:
-        given: the tags.
-        new: they are to be added, so they must not be longer than tags may be; those that are there may.
-
-    Raises:
-        TypeError: one is no text, or they are one text.
-        ValueError: one is empty or too long.
-    """
-    if isinstance(given, str):
-        raise TypeError(f"Tags are a collection of texts, not one text: write [{given!r}].")
-    every = list(given)
-    if wrong := [label for label in every if not isinstance(label, str)]:
-        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
-    found = sorted({label.strip() for label in every})
-    if "" in found:
-        raise ValueError("A tag is empty.")
-    if new and len(long := max(found, key=len, default="")) > TAG_LIMIT:
-        raise ValueError(
-            f"A tag has at most {TAG_LIMIT} characters, and {long[:20]!r}... has {len(long)}. Write a note instead."
-        )
-    return found
 
 
 def checked_note(given: str | None) -> str | None:

@@ -20,6 +20,7 @@ __all__ = [
     "check_run_id",
     "fold_name",
     "is_id",
+    "labels",
     "nearest",
     "new_run_id",
     "new_token",
@@ -324,3 +325,33 @@ def _segment_fault(segment: str) -> str:
     if len(segment.encode()) > _SEGMENT_LIMIT:
         return f"its segment {segment[:20] + '...'!r} is longer than {_SEGMENT_LIMIT} bytes in UTF-8; shorten it"
     return ""
+
+
+TAG_LIMIT = 200
+"""The most characters of a tag: every row of a list has all tags of its run."""
+
+
+def labels(given: Iterable[str], *, new: bool = True) -> list[str]:
+    """Return tags as they are recorded: without blanks around them, each once, sorted.
+
+    Args:
+        given: the tags.
+        new: they are to be added, so they must not be longer than tags may be; those that are there may.
+
+    Raises:
+        TypeError: one is no text, or they are one text.
+        ValueError: one is empty or too long.
+    """
+    if isinstance(given, str):
+        raise TypeError(f"Tags are a collection of texts, not one text: write [{given!r}].")
+    every = list(given)
+    if wrong := [label for label in every if not isinstance(label, str)]:
+        raise TypeError(f"A tag is text, not {wrong[0]!r}.")
+    found = sorted({label.strip() for label in every})
+    if "" in found:
+        raise ValueError("A tag is empty.")
+    if new and len(long := max(found, key=len, default="")) > TAG_LIMIT:
+        raise ValueError(
+            f"A tag has at most {TAG_LIMIT} characters, and {long[:20]!r}... has {len(long)}. Write a note instead."
+        )
+    return found
