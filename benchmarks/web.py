@@ -78,19 +78,26 @@ def _curve(quick: bool) -> Iterator[Line]:
         with me.Workspace(lab).Project("p").Experiment("e").Run(id="long").start() as ctx:
             for step in range(points):
                 ctx.metrics.log(step=step, loss=(step * 7919 % 1000) / (step + 1))
-        with serving(lab) as server:
-            server.get("/w/workspace/")
-            before = server.cpu
-            status, body, _, _ = server.get("/api/v1/workspaces/workspace/metrics?run=p/e/long&name=loss")
-            assert status == 200, body[:300]
-            first = server.cpu - before
-            before = server.cpu
-            server.get("/api/v1/workspaces/workspace/metrics?run=p/e/long&name=loss&points=1000")
-            again = server.cpu - before
-    yield Line(
-        f"a curve of {points} values in the browser", "", again, 100, f"the first time {first:.0f} ms", unit=" ms"
-    )
+            ctx.metrics.flush()
+            goes_on, body, _ = _first_and_second_look(lab)
+        ended, body, again = _first_and_second_look(lab)
+    detail = f"the second time {again:.0f} ms"
+    yield Line(f"the first curve of {points} values in the browser", "", ended, 100, detail, unit=" ms")
+    yield Line("and of a run that goes on in the browser", "", goes_on, 100, unit=" ms")
     yield Line("and its answer in the browser", "", len(body) / 1e3, 50, unit=" KB")
+
+
+def _first_and_second_look(lab: Path) -> tuple[float, bytes, float]:
+    """Return what the first and the second look at a curve cost a server that has just begun, and the first answer."""
+    spent = []
+    with serving(lab) as server:
+        server.get("/w/workspace/")
+        for more in ("", "&points=1000"):
+            before = server.cpu
+            status, body, _, _ = server.get(f"/api/v1/workspaces/workspace/metrics?run=p/e/long&name=loss{more}")
+            assert status == 200, body[:300]
+            spent.append(server.cpu - before)
+    return spent[0], body, spent[1]
 
 
 def _files() -> Iterator[Line]:

@@ -1,37 +1,17 @@
-"""Pages are the same though curves are thinned in advance, and templates compiled once: both make them quick."""
+"""Pages are the same though templates are compiled once, and answers remembered: both make them quick."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from array import array
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-import molexp as me
-from molexp_web._api.thinning import BLOCK, thinned
 from molexp_web._pages import rendering
 from molexp_web._table.asking import Asked
 from molexp_web._table.listing import listing_of
 from molexp_web._table.views import save_view, saved_views
-
-
-@given(st.lists(st.integers(-3, 3), max_size=10 * BLOCK), st.integers(4, 90), st.sampled_from("dq"))
-def test_a_curve_that_is_thinned_again_and_again_has_the_points_of_downsample(values, points, code):
-    column = array(code, values)
-    thin = thinned(column)
-    assert thin is not None
-    for most in (points, 2 * points):
-        assert thin.places(most) == me.downsample(range(len(column)), column, most)[0]
-
-
-@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
-def test_a_curve_with_gaps_is_not_thinned_in_advance(odd):
-    assert thinned(array("d", [1.0, odd])) is None
-    assert thinned([1, "text"]) is None
 
 
 @pytest.fixture

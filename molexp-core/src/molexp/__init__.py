@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         MetricsAsset,
         UnknownAsset,
     )
+    from molexp._assets.curves import Curve, CurvePoints
     from molexp._assets.data_assets import DataAssets
     from molexp._assets.logs import LogReader, Logs
     from molexp._assets.metrics import Metrics
@@ -87,6 +88,8 @@ __all__ = [
     "Check",
     "CheckpointAsset",
     "Context",
+    "Curve",
+    "CurvePoints",
     "DataAsset",
     "DataAssets",
     "ErrorTraceAsset",
@@ -196,6 +199,7 @@ _LATE = {  # names that take time to import, by module
     "molexp._record.reports": ("Finding", "Report"),
     "molexp._hierarchy.run_context": ("RunContext", "SkippedRun"),
     "molexp._assets.metrics": ("Metrics",),
+    "molexp._assets.curves": ("Curve", "CurvePoints"),
     "molexp._assets.run_metrics": ("RunMetrics",),
     "molexp._assets.logs": ("LogReader", "Logs"),
     "molexp._assets.streams": ("LogHandle",),

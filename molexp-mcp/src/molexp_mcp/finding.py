@@ -244,10 +244,10 @@ def read_metrics(
     for name in runs:
         run = opened.run(name)
         metrics = run.metrics
-        curves = _curves(metrics, steps)
+        curves = _curves(metrics, steps) if steps != (None, None) else _whole_curves(metrics, names or ())
         for metric in names or metrics:
             if metric in metrics:
-                lines.append(_curve(f"{run.path}\t{metric}", metrics[metric], curves.get(metric, ([], [])), points))
+                lines.append(_curve(f"{run.path}\t{metric}", metrics[metric], curves.get(metric, (0, [], [])), points))
             else:
                 unknown.append(f"{run.path} has no metric {metric!r}; it has {', '.join(metrics) or 'none'}.")
     answer.say(
@@ -261,23 +261,41 @@ def read_metrics(
     return answer
 
 
-Curve = tuple[list[float], list[float]]  # steps and values
+Curve = tuple[int, list[float], list[float]]  # the number of points; steps and values of some
+
+
+def _whole_curves(metrics: me.RunMetrics, names: Sequence[str]) -> dict[str, Curve]:
+    """Return the curves, with more points than an answer has room for."""
+    curves = dict[str, Curve]()
+    for one in metrics.curves(names):
+        known, steps, values = curves.get(one.name, (0, [], []))
+        count, more, others, _ = one.thinned(4 * _POINTS)
+        curves[one.name] = (
+            known + count,
+            [*steps, *more],
+            [*values, *(math.nan if other is None else other for other in others)],
+        )
+    return curves
 
 
 def _curves(metrics: me.RunMetrics, steps: tuple[float | None, float | None]) -> dict[str, Curve]:
-    """Return the points of each metric that are numbers."""
+    """Return the points between two steps that are numbers."""
     first, last = (-math.inf if steps[0] is None else steps[0]), (math.inf if steps[1] is None else steps[1])
     columns = metrics.to_columns()
     curves = dict[str, Curve]()
     for name, step, value in zip(columns["name"], columns["step"], columns["value"], strict=True):
         if step is not None and first <= step <= last and isinstance(value, int | float):
-            curve = curves.setdefault(name, ([], []))
-            curve[0].append(step)
-            curve[1].append(value)
+            count, some, values = curves.get(name, (0, [], []))
+            some.append(step)
+            values.append(value)
+            curves[name] = count + 1, some, values
     return curves
 
 
 def _curve(title: str, summary: Mapping[str, Any], curve: Curve, points: int) -> str:
-    shown = " ".join(f"{cell(step)}:{cell(value)}" for step, value in zip(*me.downsample(*curve, points), strict=True))
+    count, steps, values = curve
+    shown = " ".join(
+        f"{cell(step)}:{cell(value)}" for step, value in zip(*me.downsample(steps, values, points), strict=True)
+    )
     facts = " ".join(f"{name}={cell(summary.get(name))}" for name in ("last", "min", "max"))
-    return f"{title}\t{len(curve[0])} points\t{facts}\t{shown}"
+    return f"{title}\t{count} points\t{facts}\t{shown}"

@@ -102,7 +102,7 @@ def curves_of(
     read: dict[str, list[tuple[str, Any]]] = {}
 
     def one(run: molexp.Run) -> None:
-        read[run.path] = [*_series(run.metrics.to_columns(), plan)]
+        read[run.path] = [*_series(run.metrics.curves(plan.names), plan)]
 
     failed = []
     with count_bar("runs", len(with_metrics)) as advance:
@@ -130,18 +130,12 @@ def curves_of(
         }
 
 
-def _series(columns: Mapping[str, Any], plan: CurvePlan) -> Iterator[tuple[str, Any]]:
+def _series(curves: Iterable[molexp.Curve], plan: CurvePlan) -> Iterator[tuple[str, Any]]:
     """Yield the curves of one run, thinned; those of a task have its name before theirs."""
-    names, tasks = columns["name"], columns["task"]
-    begin = 0
-    for end in range(1, len(names) + 1):
-        if end < len(names) and names[end] == names[begin] and tasks[end] == tasks[begin]:
-            continue
-        name, task = names[begin], tasks[begin]
-        values = columns["value"][begin:end]
-        if name in plan.names and any(isinstance(one, int | float) for one in values):
-            yield (f"{task}: {name}" if task else name), thin(columns["step"][begin:end], values, plan.points)
-        begin = end
+    for curve in curves:
+        _, steps, values, _ = curve.thinned(max(plan.points, 8))
+        if any(one is not None for one in values):
+            yield (f"{curve.task}: {curve.name}" if curve.task else curve.name), thin(steps, values, plan.points)
 
 
 def _differences(steps: Sequence[int]) -> list[int]:

@@ -13,11 +13,13 @@ from molexp._values.documents import decode_lines
 from molexp._values.plain import restore
 
 if TYPE_CHECKING:
+    from molexp._record.metric_blocks import Block
     from molexp.contracts import Source
 
 KEPT = 48 << 20
 """Bytes of memory for points of growing files, which are kept for who asks again."""
 
+_PARTS = 50_000  # parts of blocks that are kept: some 40 MB
 _TAIL = 256  # bytes at the end of what was read, which tell whether it still is that file
 
 
@@ -51,12 +53,38 @@ class _Read(NamedTuple):
 _NOTHING = _Read()
 
 
+class KnownBlocks:
+    """Remembers the blocks of files that were read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[str, list[Block]] = {}
+
+    def of(self, id: str) -> list[Block]:
+        """Return the blocks that are known of the asset of an id."""
+        with self._lock:
+            return [*self._known.get(id, ())]
+
+    def keep(self, id: str, blocks: list[Block]) -> None:
+        """Remember blocks; those of files that were read long ago are forgotten."""
+        with self._lock:
+            self._known.pop(id, None)
+            self._known[id] = [*blocks]
+            while len(self._known) > 1 and sum(map(_parts, self._known.values())) > _PARTS:
+                self._known.pop(next(iter(self._known)))
+
+
+def _parts(blocks: list[Block]) -> int:
+    return len(blocks) * len(blocks[-1].parts) if blocks else 0
+
+
 class GrowingFiles:
     """Remembers the points of files that grow, as far as they were read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, _Read] = {}
+        self.blocks: KnownBlocks = KnownBlocks()
 
     def read(self, id: str, source: Source[Any]) -> list[Piece | MixedPiece]:
         """Return the points of a file; what was read before is not read again, but for less than a block at the end.

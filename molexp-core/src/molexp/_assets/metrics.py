@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._assets.builtin_kinds import MetricsKind
+from molexp._assets.metric_blocks_file import BlocksFile
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
-from molexp._record.metric_summaries import OWN, Summary
+from molexp._record.metric_blocks import BATCH, OWN
+from molexp._record.metric_summaries import Summary
 from molexp._values.documents import encode_line
 from molexp._values.plain import plain
 from molexp.contracts import Appender
 
 _WORD = 64  # bits of an integer that is recorded without a second look
-_BATCH = 512  # points that are summarised at a time
+_MOMENT = 0.1  # seconds
 
 
 class MetricsFile(Growing):
@@ -27,6 +29,35 @@ class MetricsFile(Growing):
         if slot.summary is None:
             slot.summary = Summary()
         self.summary: Summary = slot.summary  # an earlier retry of the task logged into the same file
+        self._blocks = BlocksFile(assets.writer, slot) if slot.version == 0 else None
+        self._room = BATCH
+        self._line = b""
+        self._logging = False
+
+    def log(self, point: dict[str, Any]) -> None:
+        """Append a point.
+
+        Raises:
+            ContextClosedError: the attempt has ended, or belongs to another process.
+        """
+        line = encode_line(point)
+        with self._lock:
+            if self._logging and self._blocks is not None:  # a handler of a signal logs within this, or Ctrl-C left it
+                self._blocks.stop()
+            self._logging = True
+            self.write(line)
+            self._line = line
+            self.summary.waiting.append(point)
+            if len(self.summary.waiting) >= self._room:
+                self._settle()
+            self._logging = False
+
+    def _settle(self) -> None:
+        blocks = self._blocks
+        parts, size = self.summary.settle(blocks.size if blocks is not None else 0)
+        if blocks is not None and size:
+            blocks.take(parts, size, self._size + len(self._unhashed), self._line)
+            self._room = blocks.room()
 
     def _open(self) -> Appender:
         appender = super()._open()
@@ -34,9 +65,23 @@ class MetricsFile(Growing):
         return appender
 
     def summarised(self) -> dict[str, Any]:
-        """Return the summary as a document, up to now."""
-        self.summary.settle()
+        """Return the summary as a document, up to now; while somebody logs for long, up to a moment ago."""
+        if self._lock.acquire(timeout=_MOMENT):  # a thread that logs may be waiting for the one that asks
+            try:
+                if self._logging and self._blocks is not None:
+                    self._blocks.stop()
+                self._settle()
+            finally:
+                self._lock.release()
         return self.summary.to_document()
+
+    def close(self) -> None:
+        """Take no more, and make the asset's record final."""
+        with self._lock:
+            super().close()
+            if self._blocks is not None:
+                self._blocks.close(self._size, self._line)
+            self._blocks = None
 
     def _facts(self) -> dict[str, Any]:
         return {**super()._facts(), "summary": self.summarised()}
@@ -98,10 +143,7 @@ class Metrics:
             ):
                 point = plain(point, where="metrics", nan=True)
                 break
-        self._growing.write(encode_line(point))
-        self._summary.waiting.append(point)
-        if len(self._summary.waiting) >= _BATCH:
-            self._summary.settle()
+        self._growing.log(point)
 
     def flush(self) -> None:
         """Let the store see what was logged."""

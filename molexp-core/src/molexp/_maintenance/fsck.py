@@ -17,6 +17,7 @@ from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
 from molexp._record.folding import absurd
 from molexp._record.losses import lacking, rewrite_claim
+from molexp._record.metric_blocks import blocks_key
 from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
 from molexp._record.spool_draining import abandoned, drain
@@ -188,6 +189,7 @@ class _Checker:
                 yield from self._bytes(record, None, ended=attempt.ended)
         if not state.attempts or state.attempts[-1].ended:  # a writer writes first and records then
             named = {str(record.get("key")) for record in state.assets()}
+            named |= {blocks_key(key) for key in named}  # they are derived
             unnamed = list(_unnamed((one.key for one in payloads), named))
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
                 yield from unnamed

@@ -7,14 +7,12 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from molexp._record.metric_blocks import OWN, Parts, parts_of
 from molexp._values.documents import leaf
 from molexp._values.numbers import is_count
 
 MOST = 1000
 """Names of a run that are summarised."""
-
-OWN = ("step", "time")
-"""The fields that every point has beside its metrics."""
 
 _LAST, _STEP, _MIN, _MIN_STEP, _MAX, _MAX_STEP, _COUNT, LOWEST, HIGHEST = range(9)
 
@@ -38,18 +36,41 @@ class Summary:
         self._lock = threading.RLock()
         self._busy = False
 
-    def settle(self) -> None:
-        """Take in the points that wait."""
+    def settle(self, place: int = 0) -> tuple[Parts, int]:
+        """Take in the points that wait; return their parts, where the first has a `place` in its block, and how many they are."""
         with self._lock:
-            if self._busy:  # a signal's handler logs within this: what it logged waits on
-                return
+            if self._busy or not self.waiting:  # a signal's handler logs within this: what it logged waits on
+                return {}, 0
             self._busy = True
-            points, self.waiting = iter(self.waiting), []
+            points, self.waiting = self.waiting, []
+            left: Iterable[Mapping[str, Any]] = points
             try:
-                self.add(points)
+                parts = parts_of(points, place)
+                if all(one.gap is None for one in parts.values()):
+                    names = self._with(parts)
+                    self.names, left = names, ()
+                else:
+                    left = iter(points)
+                    self.add(left)
             finally:  # Ctrl-C may come within this: the points that are left wait on
-                self.waiting[:0] = points
+                self.waiting[:0] = left
                 self._busy = False
+            return parts, len(points)
+
+    def _with(self, parts: Parts) -> dict[str, Series]:
+        """Return the statistics together with those of more points, each with a step and finite numbers only."""
+        names = dict(self.names)
+        for name, one in parts.items():
+            last, least, greatest = one.last, one.least or one.last, one.greatest or one.last
+            ends = last[2], last[1], least[2], least[1], greatest[2], greatest[1]
+            series = [*ends, one.count, one.low, one.high]
+            if name in names:
+                names[name] = merge(names[name], series)
+            elif len(names) < MOST:
+                names[name] = series
+            elif len(self.left_out) < MOST:
+                self.left_out.add(name)
+        return names
 
     def add(self, points: Iterable[Mapping[str, Any]]) -> None:
         """Take in points, in the order in which they were logged."""

@@ -84,7 +84,8 @@ READING = (
             _limit(20, curves.MOST_RUNS),
         ),
         "`series` has for each run, metric and task `steps`, `values` (null is a gap) and `times`, and the `count` of points that "
-        "they were chosen from by `molexp.downsample`: the first, the last, and the least and greatest of each stretch.",
+        "they were chosen from: the first, the last, and the least and greatest of each stretch. Of more than 4 MiB of metrics, "
+        "a stretch is some hundred points at least, so fewer points may come.",
     ),
     Operation(
         f"{WORKSPACE}/logs",

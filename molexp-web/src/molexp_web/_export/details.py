@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -75,7 +74,7 @@ class Details:
         if row.status == "running":  # first of all: a page that reads on reads some of it twice rather than never
             found["read"] = {one.key: _length(one) for one in assets if one.kind in ("log", "metrics")}
         if row.metrics:
-            found["curves"] = [*_curves(run.metrics.to_columns())][:_CURVES]
+            found["curves"] = [*_curves(run.metrics.curves())][:_CURVES]
         until = found.get("read", {}) if len(row.execution_history) == 1 else {}
         logs = {one.name: _end(run, one.name, until.get(one.key)) for one in assets if one.kind == "log"}
         if logs:
@@ -114,15 +113,13 @@ def _suffix(name: str) -> str:
     return f".{name.rpartition('.')[2].lower()}"
 
 
-def _curves(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _curves(curves: Iterable[me.Curve]) -> Iterator[dict[str, Any]]:
     """Yield the curves of a run: those of a task have its name before theirs."""
-    rows = zip(columns["task"], columns["name"], columns["step"], columns["value"], strict=True)
-    for (task, name), some in groupby(rows, key=lambda row: (row[0], row[1])):
-        points = [(step, float(value)) for _, _, step, value in some if isinstance(value, int | float)]
-        if points:
-            steps, values = me.downsample([one for one, _ in points], [one for _, one in points], _POINTS)
+    for curve in curves:
+        _, steps, values, _ = curve.thinned(_POINTS)
+        if any(one is not None for one in values):
             yield {
-                "name": f"{task}: {name}" if task else name,
+                "name": f"{curve.task}: {curve.name}" if curve.task else curve.name,
                 "x": steps,
                 "y": [plain(one) for one in values],
             }
