@@ -18,7 +18,9 @@ import attrs
 import pytest
 
 import molexp as me
+from molexp.workflow import TaskContext, WorkflowBuilder
 from molexp_web._export.export import export
+from molexp_web._export.gathering import document_of
 from tests import warm
 from tests.web import labs
 from tests.web.browsing import CHROMIUM, WHY, visiting
@@ -62,6 +64,11 @@ class Silent(SimpleHTTPRequestHandler):
 class Unlisted(Silent):
     def list_directory(self, path: Any) -> None:
         self.send_error(404)
+
+
+class Hiding(Silent):
+    def send_head(self) -> Any:
+        return self.send_error(403) if "/." in self.path else super().send_head()
 
 
 @attrs.frozen
@@ -214,3 +221,88 @@ def test_where_nothing_is_listed_known_runs_move_and_a_silent_one_is_not_called_
         visitor.page.evaluate("look()")
         visitor.reads("h1", "succeeded")
         assert [one for one in visitor.told if "404" not in one] == [], "that a folder cannot be listed is said"
+
+
+@pytest.mark.parametrize("folder", [Hiding], indirect=True)
+def test_where_journals_are_hidden_small_experiments_are_listed_and_large_ones_are_not(browser, folder):
+    export(folder.lab, folder.copy)
+    with folder.lab.project("potentials").experiment("train").Run({"lr": 0.5}, id="fresh").start():
+        pass
+    with visiting(browser, f"{folder.address}#/runs") as visitor:
+        visitor.reads(".found", "3 of 3")
+        asked: list[str] = []
+        visitor.page.on("request", lambda one: asked.append(one.url))
+        visitor.page.evaluate(
+            "molexp.manifest.experiments.find((one) => one.path === 'solvation/relax').statuses.succeeded = 100000;"
+            "live.looks = 6; look()"
+        )
+        visitor.reads("#record", "Some experiments are too large to be listed")
+        listed = [one for one in asked if one.endswith("/runs/")]
+        assert listed == [one for one in listed if "/experiments/train/" in one] != []
+        assert [one for one in visitor.told if "403" not in one] == []
+
+
+def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
+    lab, old = folder.lab, folder.lab.Project("old").Experiment("e")
+    for name in ("again", "anew", "tagged", "deleted"):
+        with old.Run(id=name).start() as ctx:
+            ctx.set_result("x", 1)
+            ctx.metrics.log(step=5, loss=1.0)
+    planned = old.Run({"n": 5}, id="planned")
+    export(lab, folder.copy)
+    with planned.start() as ctx:
+        ctx.set_result("y", 1)
+    with lab.run("old/e/again").start() as ctx:
+        ctx.metrics.log(step=3, loss=9.0)
+        ctx.set_result("y", 2)
+    with pytest.raises(KeyError), lab.run("old/e/anew").start(fresh=True) as ctx:
+        ctx.set_result("z", 3)
+        raise KeyError(labs.SCRIPT)
+    lab.run("old/e/tagged").annotate(tags=["a", "b"])
+    lab.run("old/e/tagged").annotate(untag=["a"])
+    lab.run("old/e/deleted").delete()
+    new = lab.Project("new").Experiment("α", params={"large": 2**70, "nested": {"a": [1, {"b": 2}]}})
+    with new.Run(id="values").start() as ctx:
+        ctx.set_result("nan", float("nan"))
+        ctx.set_result("__proto__", {"polluted": 2**63 + 1})
+        ctx.metrics.log(step=0, loss=float("nan"), accuracy=1)
+    for name in ("archived", "gone"):
+        new.Run(id=name)
+    new.run("archived").archive()
+    new.run("gone").delete()
+    builder = WorkflowBuilder(name="two")
+
+    @builder.task
+    def first(ctx: TaskContext) -> None:
+        ctx.metrics.log(step=0, loss=1.0)
+
+    @builder.task(depends_on=["first"])
+    def second(ctx: TaskContext) -> None:
+        ctx.set_result("sum", 2)
+        ctx.metrics.log(step=0, loss=3.0)
+
+    spec = builder.build()
+    spec.bind_to(new)
+    assert spec.execute_sync(run=new.Run(id="workflow")).status == "succeeded"
+    names = ("path", "status", "created_at", "parameters", "results", "tags", "metrics", "attempts")
+    rows = {row.path: json.loads(me.to_json(document_of(row))) for row in lab.catalog.runs()}
+    with visiting(browser, folder.address) as visitor:
+        visitor.reads("#record", "reads what is new")
+        found = dict(json.loads(visitor.page.evaluate("look().then(() => JSON.stringify([...live.docs]))")))
+        assert found.pop("old/e/deleted")["status"] == "deleted"
+        r0 = found.pop("solvation/relax/r0", None)
+        assert r0 is None or r0["tags"] == ["good"], "it was edited just before"
+        assert found.keys() == rows.keys() - {"solvation/relax/r0", "potentials/train/only"}
+        for path, run in found.items():
+            row = rows[path]
+            told = [{name: one for name, one in attempt.items() if one} for attempt in run["attempts"]]
+            assert told == row["attempts"], path
+            if path == "old/e/again":  # of points that replace others, the summaries do not tell the least and greatest
+                assert run["metrics"]["loss"].keys() == {"last"}
+                row["metrics"]["loss"] = {"last": 9.0}
+            same = {name: (run.get(name) or None, row.get(name) or None) for name in names[:-1]}
+            assert [name for name, (left, right) in same.items() if left != right] == [], same
+        visitor.page.evaluate("location.hash = '#/runs/old/e/again'")
+        visitor.reads("figcaption", "loss: 9 at step 3")
+        assert visitor.page.evaluate("({}).polluted") is None
+        assert visitor.told == []

@@ -5,7 +5,7 @@ const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const PLACES = ["path", "status", "created_at", "seconds", "host", "profile", "replica"];
 const RUN_KEY = /^projects\/([^/]+)\/experiments\/([^/]+)\/runs\/([^/]+)\//;
 
-const goesOn = (run) => !["succeeded", "failed", "cancelled", "interrupted", "deleted"].includes(run.status);
+const goesOn = (run) => !["succeeded", "failed", "cancelled", "interrupted", "deleted", "archived"].includes(run.status);
 const totalRuns = () => molexp.manifest.total + live.fresh.length;
 
 /** Return what is true of a run, by what the copy says of it. */
@@ -112,6 +112,7 @@ async function readDetails(run) {
     files: assets.slice(0, 200).map((one) => ({ name: String(one.name), kind: String(one.kind), size: typeof one.size === "number" ? one.size : null })),
     pictures: [...listOf(base.pictures), ...pictures.flatMap((one) => { try { return [{ name: one.name, file: addressIn(String(one.key)) }]; } catch { return []; } })],
   };
+  now.of = run;
   if (live.details.size > 20) live.details.delete(live.details.keys().next().value);
 }
 
@@ -158,9 +159,17 @@ const made = () => Date.parse(molexp.manifest.made) - SLACK;
 
 const isRun = (path) => path.split("/").length === 3 && path.split("/").every((id) => ID.test(id));
 
-/** Remember that a run may have changed. */
-function tell(path) {
-  if (isRun(path) && live.told.size < 5000 && !live.told.has(path)) live.told.set(path, 0);
+/** Remember that a run may have changed: by a file of it, if one is known. */
+function tell(path, file = "") {
+  if (!isRun(path) || live.told.size > 5000) return;
+  if (!live.told.has(path)) live.told.set(path, { times: 0, files: new Set() });
+  live.told.get(path).files.add(file);
+}
+
+/** Tell whether the copy has all files of a run that are named: ends of attempts. */
+function isKnown(run, files) {
+  const ended = (file) => goesOn({ status: run.attempts.find((one) => `executions/${one.attempt}.end.json` === file)?.status }) === false;
+  return files.size > 0 && [...files].every(ended);
 }
 
 /** Read what writers announced, and which attempts give signs of life; tell whether a snapshot may have taken in announcements. */
@@ -184,7 +193,7 @@ async function readJournals() {
     if (!found) continue;
     const old = state.at === 0 && found.at && found.at < made();
     if (old) state.at = found.size;
-    else for (const line of linesOf(await added(key, state))) for (const one of listOf(line.keys).slice(0, 5000)) { const run = String(one).match(RUN_KEY); if (run) tell(run.slice(1).join("/")); }
+    else for (const line of linesOf(await added(key, state))) for (const one of listOf(line.keys).slice(0, 5000)) { const run = String(one).match(RUN_KEY); if (run) tell(run.slice(1).join("/"), String(one).slice(run[0].length)); }
     state.done = !key.startsWith(".molexp/journals/") || (live.how === "bucket" && state.at > 0); // nothing is added any more
   }
   const newest = Math.max(0, ...[...snapshots.keys()].map((name) => Number(name.match(/^(\d+)\.json$/)?.[1] ?? 0)));
@@ -207,14 +216,14 @@ async function listRuns() {
       const small = many === 0 || (many <= LISTED && known.size);
       if (!small) live.partial = true;
       if (!small && live.how !== "bucket") continue;
-      const found = await list(`projects/${path}/runs/`, small ? {} : { after: since }).catch(() => new Map());
+      const found = await list(folderOf(`${path}/`).slice(0, -1), small ? {} : { after: since }).catch(() => new Map());
       for (const name of found.keys()) if (!known.has(`${path}/${name}`) && !live.docs.has(`${path}/${name}`)) tell(`${path}/${name}`);
     }
   }
 }
 
 /** Read a run again; tell whether something is new. */
-async function readAgain(path, whole) {
+async function readAgain(path, whole, files) {
   let known = live.docs.get(path), number = live.numbers.get(path);
   if (!known && number === undefined) {
     const { created_at: created } = await documentOf(`${folderOf(path)}run.json`);
@@ -223,21 +232,21 @@ async function readAgain(path, whole) {
   }
   if (!known && number !== undefined) {
     [known] = await exportedAt([number]);
+    if (!whole && files && isKnown(known, files)) return false;
     known = { ...known, before: known.status, exported: known.attempts.length };
   }
   let found;
   try {
     found = await readRun(path, known);
   } catch (error) {
-    if (!error.gone || number === undefined) throw error;
-    found = null;
+    if (!error.gone || !known) throw error;
+    found = { ...known, status: "deleted", read: [] };
   }
   live.unread.delete(path);
-  if (!found) {
-    if (number === undefined) live.fresh = live.fresh.filter((one) => one !== path);
-    if (known && number !== undefined) live.docs.set(path, { ...known, status: "deleted", read: [] });
-    else live.docs.delete(path);
-    return true;
+  if (number === undefined && /^(deleted|archived)$/.test(found.status)) {
+    live.fresh = live.fresh.filter((one) => one !== path);
+    live.going.delete(path);
+    return live.docs.delete(path);
   }
   if (whole) await readDetails(found);
   const old = live.docs.get(path);
@@ -267,11 +276,11 @@ async function lookAtRecord() {
   live.looks++;
   if (live.how !== "unlisted") {
     const every = live.looks % 6 === 1; // a server may hide what begins with a dot
-    const gap = live.mute ? every : await readJournals().catch((error) => { live.mute = error.gone; return every; });
+    const gap = live.mute ? every : await readJournals().catch((error) => { live.mute = error.status >= 400; return every; });
     if (gap) await listRuns().catch(() => {});
   }
   const { parts } = place(), page = parts[0] === "runs" && isRun(parts.slice(1).join("/")) ? parts.slice(1).join("/") : "", open = live.shown.get(page)?.run;
-  const looked = page && (!open || goesOn(nowOf(open)) || live.told.has(page) || (!open.details && !live.details.has(page)));
+  const looked = page && (!open || goesOn(nowOf(open)) || live.told.has(page) || (live.docs.has(page) ? live.details.get(page)?.of !== live.docs.get(page) : !open.details));
   for (const [path, { number }] of live.shown) if (number < molexp.manifest.total) live.numbers.set(path, number);
   const planned = live.looks % 6 === 1; // of those that only wait, a journal tells that they begin
   const shown = [...live.shown].filter(([, { run }]) => goesOn(nowOf(run)) && (planned || nowOf(run).status !== "pending")).map(([path]) => path).slice(0, ROWS);
@@ -281,12 +290,12 @@ async function lookAtRecord() {
   const wanted = new Set([looked && page, ...shown, ...[...live.told.keys()].slice(-AT_ONCE), ...going.slice(from, from + AT_ONCE)].filter(Boolean));
   let changed = false;
   const one = async (path) => {
-    const times = live.told.get(path);
+    const told = live.told.get(path);
     live.told.delete(path);
     try {
-      if (await readAgain(path, path === page)) changed = true;
+      if (await readAgain(path, path === page, told?.files)) changed = true;
     } catch (error) {
-      if (error.gone && times < 3) live.told.set(path, times + 1); // it was announced, and may come to be
+      if (error.gone && told?.times < 3) live.told.set(path, { ...told, times: told.times + 1 }); // it was announced, and may come to be
       else if (!error.gone) live.unread.add(path);
     }
   };

@@ -8,6 +8,7 @@ const WHOLE = 16 << 20; // bytes of a file that a server without ranges may send
 const LOG = 4000; // characters of a log that are shown, its end
 const POINTS = 20_000; // of a curve
 const LISTED = 1000; // runs of an experiment that is listed whole
+const BLIND = 20; // times as long a run may be silent whose sign of life a server may hide
 const AT_ONCE = 20; // runs, of those that nobody looks at, that are read at a look
 const ID = /^[a-z0-9][a-z0-9._-]*$/;
 
@@ -22,7 +23,7 @@ function forgetRecord() {
     fresh: [], // paths of runs that the copy has not, in the order of their creation
     numbers: new Map(open), // in the copy, by path: of runs that went on, and of others that were looked at
     going: new Set(open.map(([path]) => path)), // paths of runs that go on
-    told: new Map(), // paths that a journal named, and how often they were looked for in vain
+    told: new Map(), // by path, the files of a run that a journal named, and how often they were looked for in vain
     journals: new Map(), files: new Map(), seen: new Map(), details: new Map(), leases: new Map(), entries: new Map(), snapshot: null,
   });
 }
@@ -65,7 +66,7 @@ function addressIn(key) {
 async function ask(address, options = {}) {
   const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(60_000), ...options });
   live.now = Date.parse(answer.headers.get("date")) || live.now;
-  if (!answer.ok) throw Object.assign(new Error(`${answer.status} ${answer.statusText}`), { gone: answer.status === 404 });
+  if (!answer.ok) throw Object.assign(new Error(`${answer.status} ${answer.statusText}`), { status: answer.status, gone: answer.status === 404 });
   return answer;
 }
 
@@ -153,10 +154,10 @@ async function listBucket(folder, flat, after) {
 
 async function listPage(folder) {
   const base = new URL(addressIn(folder)), found = new Map();
-  const told = new DOMParser().parseFromString(await (await ask(base)).text(), "text/html"); // nothing in it is loaded or executed
-  for (const link of told.querySelectorAll("a[href]")) {
+  // Only links are looked for: a parsed page of Caddy's has styles and handlers, of which the browser says that they are refused.
+  for (const [, href] of (await (await ask(base)).text()).matchAll(/<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)/gi)) {
     try {
-      const target = new URL(link.getAttribute("href"), base);
+      const target = new URL(href, base);
       if (target.origin !== base.origin || target.search || !target.pathname.startsWith(base.pathname)) continue;
       const [, name, end] = target.pathname.slice(base.pathname.length).match(/^([^/]+)(\/?)$/) ?? [];
       if (name) found.set(decodeURIComponent(name), { folder: end === "/" });
@@ -244,25 +245,28 @@ async function silence(path, { number, head, signs, assets }) {
   if (live.seen.get(path)?.sig !== sig) live.seen.set(path, { sig, since: performance.now() });
   const last = Math.max(0, ...found.map((one) => one.at));
   const age = Math.max(live.now && last ? live.now - last : 0, performance.now() - live.seen.get(path).since) / 1000;
-  return { silent: age > Math.max(Number(ttl) || 180, 2 * (Number(beat) || 30)) ? age : 0, lease: told && lease };
+  const patience = Math.max(Number(ttl) || 180, 2 * (Number(beat) || 30)) * (!told && (live.mute || live.how === "unlisted") ? BLIND : 1);
+  return { silent: age > patience ? age : 0, lease: told && lease };
 }
+
+const ofBoth = (pick, a, b) => (typeof a !== "number" ? b : typeof b !== "number" ? a : pick(a, b));
 
 /** Fold summaries of metrics: of files of one attempt, or of attempts, of which the later one has the last value. */
 function summed(found, summaries, again) {
   for (const summary of summaries) {
     for (const [name, one] of Object.entries(objectOf(objectOf(summary).metrics)).slice(0, 200)) {
-      const { last, min, max } = plainly(objectOf(one)), before = found.get(name);
+      const { last = null, min = null, max = null } = plainly(objectOf(one)), before = found.get(name);
       // Of points that a later attempt replaces, only the points tell whether they were the least or the greatest.
       if (again && before) found.set(name, { last });
-      else found.set(name, before ? { last, min: Math.min(before.min, min), max: Math.max(before.max, max) } : { last, min, max });
+      else found.set(name, before ? { last, min: ofBoth(Math.min, before.min, min), max: ofBoth(Math.max, before.max, max) } : { last, min, max });
     }
   }
 }
 
-/** Return what is true of a run now, or null if there is no such run any more. */
+/** Return what is true of a run now; one that is deleted or archived is as it was known, with that status. */
 async function readRun(path, known) {
   const base = folderOf(path), names = await namesOf(base, known);
-  if (names.some((name) => name.endsWith(".copy.json"))) return known ? { ...known, read: [] } : null; // it goes on elsewhere
+  if (names.some((name) => name.endsWith(".copy.json"))) return { status: "deleted", ...known, path, read: [] }; // it goes on elsewhere: the copy says as of when
   let definition = await documentOf(`${base}run.json`);
   if (definition.type === "void") definition = await documentOf(`${base}run.2.json`);
   const numbers = [...new Set(names.map((name) => name.match(/^executions\/([1-9]\d*)\.(?:jsonl|end\.json)$/)?.[1]).filter(Boolean).map(Number))].sort((a, b) => a - b);
@@ -288,12 +292,12 @@ async function readRun(path, known) {
     for (const name of mine.keys()) logged.add(name);
   }
   const edits = await editsOf(base, names, known);
-  if (edits.deleted) return null;
+  if (edits.hidden) return { ...known, path, status: edits.hidden, read: [] };
   const owner = objectOf(last?.head.owner), ends = Date.parse(last?.head.ended_at), starts = Date.parse(last?.head.started_at);
   return Object.assign(doc, {
     created_at: textOf(definition.created_at) ?? "", replica: definition.replica, profile: textOf(definition.profile),
     parameters: plainly(objectOf(definition.parameters)), config: plainly(objectOf(definition.config)), results: Object.fromEntries(results), metrics: Object.fromEntries(metrics),
-    tags: edits.tags, notes: edits.notes, host: textOf(owner.host), ...(ends - starts >= 0 ? { seconds: (ends - starts) / 1000 } : {}),
+    cause: textOf(last?.head.cause), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), ...(ends - starts >= 0 ? { seconds: (ends - starts) / 1000 } : {}),
     attempts: attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
       error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null })),
     read: attempts,
@@ -303,10 +307,11 @@ async function readRun(path, known) {
 async function editsOf(base, names, known) {
   const keys = names.filter((name) => /^edits\/[a-z0-9][a-z0-9._-]*\.json$/.test(name)).sort();
   if (live.how === "unlisted" || keys.length > 200) return { tags: known?.tags, notes: known?.notes };
-  const found = { tags: new Set(), notes: [], deleted: false };
+  const found = { tags: new Set(), notes: [], hidden: "" };
   for (const key of keys) {
     const edit = await documentOf(base + key, true).catch(() => ({}));
-    if (edit.op === "delete" || edit.op === "restore") found.deleted = edit.op === "delete";
+    if (/^(delete|restore)$/.test(edit.op)) found.hidden = edit.op === "delete" ? "deleted" : "";
+    if (/^(archive|unarchive)$/.test(edit.op) && found.hidden !== "deleted") found.hidden = edit.op === "archive" ? "archived" : "";
     if (edit.op !== "annotate") continue;
     listOf(edit.tags).forEach((tag) => found.tags.add(String(tag)));
     listOf(edit.untag).forEach((tag) => found.tags.delete(String(tag)));
