@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from textwrap import dedent
 
 import pytest
 
+import molexp as me
 from tests.cli.helpers import Terminal, program
 
 MANY = """
@@ -47,6 +49,23 @@ def test_of_many_runs_a_log_has_the_failures_and_one_line_that_counts(many):
     assert sorted(line.strip() for line in below[1::2]) == ["x=7 scale=0.5", "x=8 scale=0.5"]
     again = program(many, "run", "many.py")
     assert again.err.count("\n") == 4 + 1 + 3
+
+
+def test_of_many_runs_that_others_execute_the_first_are_named_and_the_others_counted(many):
+    experiment = me.Workspace(many / "lab").Project("p").Experiment("many", params={"scale": 0.5})
+    with ExitStack() as others:
+        for x in range(9, 30):
+            others.enter_context(experiment.derived_run({"x": x}).start())
+        done = program(many, "run", "many.py", "--only", "params.x != 7 and params.x != 8")
+    assert done.code == 5, done.err
+    head, *below = done.lines()
+    assert head == "7 succeeded, 21 left"
+    assert [" is being executed by process " in line for line in below] == [True] * 10 + [False]
+    assert below[-1] == "  and 11 more"
+    count, wait, *_ = done.err.splitlines()
+    assert count == "molexp: p/many: 7 of 28 runs ended: 21 left to others"
+    assert wait.startswith("wait:      molexp run many.py ")
+    assert wait.endswith(" --wait")
 
 
 def test_the_end_names_the_commands_that_show_more_and_try_again(many, monkeypatch):

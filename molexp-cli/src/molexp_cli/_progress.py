@@ -54,13 +54,20 @@ class _Count:
         self.runs = event.runs
         self.ended: Counter[str] = Counter()
         self._queued: set[str] = set()
+        self._left: set[str] = set()
+        self.is_whole = False  # every run has been told of, or has ended
         self._began = time.monotonic()
 
     def take(self, event: Event) -> bool:
         """Count an event of a run; tell whether the counts are others now."""
         before = len(self._queued)
-        if event.what == "ended":
+        waited = event.path in self._left  # until now, when somebody else has ended it
+        if event.what == "ended" and event.status == "left":
+            self._left.add(event.path)
+        elif event.what == "ended":
+            self._left.discard(event.path)
             self.ended[event.status] += 1
+        self.is_whole = self.done + (0 if waited else len(self._left)) == self.runs
         if event.what == "queued":
             self._queued.add(event.path)
         else:
@@ -72,11 +79,16 @@ class _Count:
         """The number of runs that have ended."""
         return self.ended.total()
 
+    def tells(self, event: Event) -> bool:
+        """Tell whether an event stands in a line of its own: not each run of many that others have."""
+        return event.status != "left" or self.runs <= _FEW
+
     def now(self) -> str:
         """Return what went wrong, was skipped or waits, and how long the rest will take: "2 failed, about 3 min left"."""
         told = [f"{number} {status}" for status, number in self.ended.items() if status != "succeeded"]
         told += [f"{len(self._queued)} queued"] if self._queued else []
-        executed, left = self.done - self.ended["skipped"] - self.ended["left"], self.runs - self.done
+        told += [f"{len(self._left)} left to others"] if self._left else []
+        executed, left = self.done - self.ended["skipped"], self.runs - self.done - len(self._left)
         if executed and left:
             told.append(f"about {duration((time.monotonic() - self._began) / executed * left)} left")
         return ", ".join(told)
@@ -96,10 +108,15 @@ class _Plain:
         count = self._count
         if count is not None:
             count.take(event)
-        if count is None or count.runs <= _FEW or event.what == "held" or event.status not in ("", *_GOOD, "reused"):
+        if (
+            count is None
+            or count.runs <= _FEW
+            or event.what == "held"
+            or event.status not in ("", "left", *_GOOD, "reused")
+        ):
             if line := _line(event):
                 say(line)
-        elif event.what == "ended" and (count.done == count.runs or time.monotonic() - self._told > _SELDOM):
+        elif event.what == "ended" and (count.is_whole or time.monotonic() - self._told > _SELDOM):
             self._told = time.monotonic()
             say(f"{count.path}: {count.done} of {count.runs} runs ended{': ' if (now := count.now()) else ''}{now}")
 
@@ -152,12 +169,13 @@ class _Live:
         elif event.what in ("queued", "ended", "held"):
             self._end(event)
         if event.what != "experiment" and self._count is not None and self._count.take(event):
-            self._drawn.update(self._all, advance=event.what == "ended", now=self._count.now())
+            self._drawn.update(self._all, completed=self._count.done, now=self._count.now())
 
     def _end(self, event: Event) -> None:
         if (bar := self._bars.pop(event.path, None)) is not None:
             self._drawn.remove_task(bar)
-        if event.what != "queued" and event.status not in _GOOD:
+        is_told = event.what != "queued" and event.status not in _GOOD
+        if is_told and (self._count is None or self._count.tells(event)):
             self._print(_line(event))
 
     def _task(self, event: Event) -> None:

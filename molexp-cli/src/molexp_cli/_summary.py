@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from molexp_cli._output import headline, on_terminal, say, width_of_terminal, wrapped, write
@@ -34,15 +35,11 @@ def show_summary(drive: Drive, parameters: Mapping[str, str], as_json: bool) -> 
         return
     headline(_counted(summary) or "nothing to run")
     failed = {path: status for path, status in summary.ended.items() if status != "succeeded"}
-    for path, status in islice(failed.items(), _NAMED):
-        reason = summary.reasons.get(path, "").partition("\n")[0]
-        _item(f"{path}  {status}{': ' + reason if reason else ''}", parameters.get(path, ""))
-    if len(failed) > _NAMED:
-        write(f"  and {len(failed) - _NAMED} more")
-    for path, who in summary.left.items():
-        _item(f"{path}  {who}")
-    for path, why in summary.unstarted.items():
-        _item(f"{path}  not started: {why.partition(chr(10))[0]}")
+    reasons = {path: summary.reasons.get(path, "").partition("\n")[0] for path in failed}
+    told = {path: f"{path}  {status}{': ' + why if (why := reasons[path]) else ''}" for path, status in failed.items()}
+    _items(told, parameters)
+    _items({path: f"{path}  {who}" for path, who in summary.left.items()})
+    _items({path: f"{path}  not started: {why.partition(chr(10))[0]}" for path, why in summary.unstarted.items()})
     for path, why in summary.held.items():
         _item(f"{path}  not begun: {why}")
     if summary.changed:
@@ -57,6 +54,14 @@ def _counted(summary: Summary) -> str:
     others = {"skipped": summary.skipped, "left": summary.left, "not started": summary.unstarted}
     words.update({word: len(runs) for word, runs in {**others, "not begun": summary.waiting}.items()})
     return ", ".join(f"{number} {word}" for word, number in words.items() if number)
+
+
+def _items(lines: Mapping[str, str], parameters: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Print lines about runs, by their paths; of many, the first ones."""
+    for path, line in islice(lines.items(), _NAMED):
+        _item(line, parameters.get(path, ""))
+    if len(lines) > _NAMED:
+        write(f"  and {len(lines) - _NAMED} more")
 
 
 def _item(text: str, parameters: str = "") -> None:
@@ -83,6 +88,8 @@ def _advise(drive: Drive, failed: list[str]) -> None:
         place = nearby(url) if url else next(iter(places))
         say(f"show more: molexp -w {shlex.quote(place)} show {path}", prefix="")
         say(f"try again: {_again()}", prefix="")
+    if drive.summary.left and "--wait" not in sys.argv:
+        say(f"wait:      {shlex.join(['molexp', *sys.argv[1:], '--wait'])}", prefix="")
     if drive.summary.ended and (failed or on_terminal()):  # a log of many calls need not repeat it
         for place, paths in places.items():
             only = f" -e {paths[0]}" if len(paths) == 1 else ""
