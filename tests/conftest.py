@@ -114,6 +114,7 @@ ON_SERVERS = {
         "tests/record/",
         "tests/s3/",
         "tests/science/test_trajectories.py",
+        "tests/servers/",
         "tests/stores/",
         "tests/web/",
         "tests/workflow/",
@@ -123,7 +124,17 @@ ON_SERVERS = {
 """The places of tests with these marks: the gate's workers need not collect the others."""
 
 
+LONGEST = (
+    "tests/packaging/test_distributions.py",
+    "tests/fuzz/test_fuzz.py",
+    "tests/dask/test_conformance.py",
+    "tests/docs/test_pages.py",
+)
+"""Modules that take one worker longest. They begin first, so that none of them is played when the others are done."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
     for mark, places in ON_SERVERS.items():
         lost = [item.nodeid for item in items if item.get_closest_marker(mark) and not item.nodeid.startswith(places)]
         if lost:

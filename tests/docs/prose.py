@@ -30,6 +30,8 @@ FUNCTION_WORDS = (
     "without you your "
 )
 NOT_VERBS = QUESTIONS | frozenset(FUNCTION_WORDS.split())
+COMMENT = re.compile(rf"#[#\s.,:;()]*({'|'.join(sorted(QUESTIONS))})\b", re.IGNORECASE)
+"""The beginning of each comment that is a question, and of some other texts."""
 ENTRY = re.compile(r"^ {4,}[`*]*\w+[`*]*: +(?P<text>\w+.*)$")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -38,11 +40,25 @@ def clauses(path: Path) -> list[Found]:
     """Return where a Python file has texts that lack a verb."""
     source = path.read_text(encoding="utf-8")
     tree = ast.parse(source)
-    return sorted({*docstrings(tree), *helps(tree), *comments(source)})
+    found = {*docstrings(tree)}
+    if "help" in source:
+        found |= {*helps(tree)}
+    if COMMENT.search(source):
+        found |= {*comments(source)}
+    return sorted(found)
+
+
+def blocks(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield what may have a body of statements, without a look at expressions: most of a tree is these."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        yield (node := waiting.pop())
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, name, ())
 
 
 def docstrings(tree: ast.Module) -> Iterator[Found]:
-    for node in ast.walk(tree):
+    for node in blocks(tree):
         for start, doc, is_function in documented(node):
             if lacks_verb(doc) if is_function else is_question(doc) or first_word(doc) == "those":
                 yield start, doc.strip().partition("\n")[0]

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.docs.prose import clauses, documented, is_question
+from tests.docs.prose import blocks, clauses, documented, is_question
 from tests.repository import ROOT, files
 
 NAMES = [path.relative_to(ROOT).as_posix() for path in files() if path.suffix == ".py"]
@@ -25,7 +25,7 @@ def test_docstrings_of_tests_are_no_questions():
     found = [
         f"{name}:{line}: {doc}"
         for name in OF_TESTS  # of others, more is asked above
-        for node in ast.walk(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+        for node in blocks(ast.parse((ROOT / name).read_text(encoding="utf-8")))
         for line, doc, _ in documented(node)
         if is_question(doc)
     ]

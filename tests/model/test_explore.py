@@ -8,7 +8,8 @@ import pytest
 
 from tests.model.exploring import explore
 
-TRIALS = 25  # of each variant, in every run of the tests
+TRIALS = pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 25), marks=pytest.mark.soak)], ids=repr)
+"""Trials of each variant."""
 MANY = 60  # of each, in a soak
 UNSEEN = 1000  # of each, from a seed that nobody has tried
 ONCE = (
@@ -34,15 +35,17 @@ ONCE_WITHOUT = (("file", 558242002783),)
 """The same, without keepers."""
 
 
+@TRIALS
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
-def test_nothing_is_lost_and_nothing_goes_backwards(variant):
-    done = explore("--variant", variant, "--count", str(TRIALS))
+def test_nothing_is_lost_and_nothing_goes_backwards(variant, seeds):
+    done = explore("--variant", variant, "--seed", str(seeds.start), "--count", str(len(seeds)))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
+@TRIALS
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
-def test_what_is_freed_and_brought_back_is_what_the_files_say(variant):
-    done = explore("--variant", variant, "--keepers", "--count", str(TRIALS))
+def test_what_is_freed_and_brought_back_is_what_the_files_say(variant, seeds):
+    done = explore("--variant", variant, "--keepers", "--seed", str(seeds.start), "--count", str(len(seeds)))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 

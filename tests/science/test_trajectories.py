@@ -388,12 +388,10 @@ def test_memory_does_not_grow_with_the_number_of_frames(run):
         for few, many, work in (
             ("a", "b", lambda name, count: ctx.trajectory.save(name, frames(count))),
             ("c", "d", lambda name, count: grow(ctx, name, count)),
-            ("a", "b", lambda name, _: sum(1 for _ in ctx.trajectory.load(name))),
-            ("c", "d", lambda name, _: ctx.trajectory.load(name)[-1]),
+            ("a", "b", lambda name, _: sum(1 for _ in ctx.trajectory.load(name[0] + "1"))),
+            ("c", "d", lambda name, _: ctx.trajectory.load(name[0] + "1")[-1]),
         ):
-            # The first call imports libraries, and other threads allocate, too.
-            small, large = (
-                min(peak(partial(work, f"{name}{again}", count)) for again in (1, 2))
-                for name, count in ((few, 200), (many, 600))
-            )
-            assert large < small + 1_000_000, (small, large)
+            peaks = (peak(partial(work, f"{few}{again}", 140)) for again in (1, 2))
+            most = min(peaks) + 1_000_000  # the first one imports libraries
+            peaks = (peak(partial(work, f"{many}{again}", 280)) for again in (1, 2))
+            assert any(found < most for found in peaks), most  # other threads allocate, too

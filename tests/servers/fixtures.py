@@ -52,7 +52,7 @@ def s3rver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     yield from _server("s3rver", tmp_path_factory)
 
 
-@pytest.fixture(scope="session", params=["moto", "ceph"])
+@pytest.fixture(scope="session", params=["moto", pytest.param("ceph", marks=pytest.mark.s3)])
 def s3_server(request: pytest.FixtureRequest) -> Server:
     """Each of the servers with conditional writes."""
     server: Server = request.getfixturevalue(request.param)

@@ -79,6 +79,7 @@ def test_of_many_writers_one_replaces_what_it_has_read(bucket):
     assert bucket.raw_read("k") == winner
 
 
+@pytest.mark.s3
 def test_s3rver_lets_all_win(s3rver):
     bucket = s3rver.fresh()
     assert [put(bucket, "k", value, IfNoneMatch="*") for value in (b"1", b"2")] == [200, 200]
@@ -97,6 +98,7 @@ def test_the_back_door_sees_everything(bucket):
     assert bucket.raw_keys() == set()
 
 
+@pytest.mark.s3
 def test_a_stranger_is_refused(ceph):
     theirs = ceph.fresh().as_user(*ceph_server.STRANGER)
     nobodys = theirs.as_user("nobodykey", "nobodysecret")
@@ -127,7 +129,7 @@ def processes(folder: Path) -> dict[int, bytes]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 @pytest.mark.parametrize("victim", ["session", "keeper"])
-@pytest.mark.parametrize("kind", ["moto", "ceph", "s3rver"])
+@pytest.mark.parametrize("kind", ["moto", *(pytest.param(kind, marks=pytest.mark.s3) for kind in ("ceph", "s3rver"))])
 def test_one_server_for_all_and_none_when_they_are_killed(kind, victim, tmp_path, request):
     request.getfixturevalue(kind)  # or a skip
     folder = tmp_path / "servers"
