@@ -14,9 +14,9 @@ from molexp._record.journal import Journal, open_journal
 from molexp._record.workspace import WorkspaceDocument
 from molexp._recording.process import Process, this_process
 from molexp._storage import layout
-from molexp._values.background import Background
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
+from molexp._values.threads import Background
 from molexp.contracts import Store
 from molexp.errors import NotFoundError
 

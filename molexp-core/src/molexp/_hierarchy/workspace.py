@@ -15,7 +15,7 @@ from molexp._record.fences import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
-from molexp._values.ids import is_id, nearest, new_token
+from molexp._values.ids import did_you_mean, is_id, nearest, new_token
 from molexp._values.paths import spelled
 from molexp._values.patterns import late
 from molexp._values.redirection import redirected
@@ -215,8 +215,7 @@ class Workspace:
             TypeError: an unknown setting.
         """
         if unknown := sorted(set(settings) - set(_SETTINGS)):
-            close = nearest(unknown[0], _SETTINGS)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(unknown[0], _SETTINGS)
             raise TypeError(f"There is no setting {unknown[0]!r}; there are {', '.join(_SETTINGS)}.{hint}")
         if scheme := settings.get("run_id_scheme"):
             self._session.plugins.run_id_scheme(scheme)

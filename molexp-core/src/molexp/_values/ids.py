@@ -12,12 +12,14 @@ from functools import lru_cache
 from molexp._values.numbers import is_number
 from molexp._values.patterns import late
 from molexp.errors import InvalidNameError
+from molexp.errors._base import nearest_names
 
 __all__ = [
     "asset_id",
     "check_id",
     "check_payload_name",
     "check_run_id",
+    "did_you_mean",
     "fold_name",
     "is_id",
     "labels",
@@ -215,6 +217,11 @@ def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
     for candidate in islice(names, _NEAREST_LIMIT):
         spelled.setdefault(candidate.lower(), candidate)
     return tuple(spelled[match] for match in get_close_matches(name.lower(), list(spelled), n, _ALIKE))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question for the end of a message, about the one of `names` that is most like `name`; "" if none is like it."""
+    return nearest_names(nearest(name, names, 1))
 
 
 @lru_cache(maxsize=1)

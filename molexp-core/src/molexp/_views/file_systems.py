@@ -39,7 +39,6 @@ class Place(NamedTuple):
 
     Attributes:
         sort: its type, as ``ext4``; "" where the system does not tell.
-        mount: the folder that it is mounted at.
         free: bytes that you may still write.
         size: all its bytes.
         inodes: the share of inodes that is free; 1.0 where there is no limit.
@@ -47,7 +46,6 @@ class Place(NamedTuple):
     """
 
     sort: str
-    mount: str
     free: int
     size: int
     inodes: float
@@ -65,7 +63,7 @@ class Danger(NamedTuple):
 def look_at_folder(folder: str) -> Place:
     """Return the facts about the file system that an existing folder lies on."""
     folder = os.path.realpath(folder)
-    mount, sort = max(
+    _, sort = max(
         (one for one in _mounts() if folder == one[0] or folder.startswith(one[0].rstrip("/") + "/")),
         key=lambda one: len(one[0]),
         default=("", ""),
@@ -74,11 +72,11 @@ def look_at_folder(folder: str) -> Place:
         import shutil
 
         usage = shutil.disk_usage(folder)
-        return Place(sort, mount, usage.free, usage.total, 1.0, _folds_case(folder))
+        return Place(sort, usage.free, usage.total, 1.0, _folds_case(folder))
     found = os.statvfs(folder)
     inodes = found.f_favail / found.f_files if found.f_files else 1.0
     size = found.f_blocks * found.f_frsize
-    return Place(sort, mount, found.f_bavail * found.f_frsize, size, inodes, _folds_case(folder))
+    return Place(sort, found.f_bavail * found.f_frsize, size, inodes, _folds_case(folder))
 
 
 def dangers_of(place: Place) -> Iterable[Danger]:

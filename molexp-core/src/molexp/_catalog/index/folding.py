@@ -54,10 +54,10 @@ class Folder:
         for path in sorted(paths):
             known = (problems or {}).get(path, {})
             entry = self._one(path, known)
-            stamps = {key: stamp for key in (entry.problems if entry else ()) if (stamp := self._look(key))}
-            if stamps:  # they have to be older than what is read: that may be mended meanwhile
-                entry = self._one(path, known)
-                if entry is not None:
+            if entry is not None and entry.problems:
+                stamps = {key: stamp for key in entry.problems if (stamp := self._look(key))}
+                # They have to be older than what is read: that may be mended meanwhile.
+                if stamps and (entry := self._one(path, known)) is not None:
                     entry.stamps = stamps
             if entry is None:
                 missing.add(path)
@@ -194,8 +194,5 @@ def _assets(state: RunState) -> list[dict[str, Any]]:
 
 
 def _uses(state: RunState) -> list[tuple[str, int, str]]:
-    found: list[tuple[str, int, str]] = []
-    for attempt in state.attempts:
-        used = attempt.contents.used
-        found += [(str(one.get("asset")), attempt.number, str(one.get("task") or "")) for one in used]
-    return found
+    said = ((attempt.number, one) for attempt in state.attempts for one in attempt.contents.used)
+    return [(str(one.get("asset")), number, str(one.get("task") or "")) for number, one in said]

@@ -47,7 +47,6 @@ class Question(Struct):
 
     Attributes:
         where: Conditions on a row.
-        conditions: further ones, that SQL can tell.
         checks: further ones, of the stored document.
         sort: The field to order by, if not by time.
         descending: the other way round.
@@ -59,7 +58,6 @@ class Question(Struct):
     """
 
     where: list[Expression] = field(default_factory=list)
-    conditions: list[Sql] = field(default_factory=list)
     checks: list[Callable[[dict[str, Any]], bool]] = field(default_factory=list)
     sort: Field | None = None
     descending: bool = False
@@ -163,7 +161,7 @@ class Asking:
     def plan(self, question: Question) -> Plan:
         """Divide the work between SQL and documents, for the state that the index is in."""
         compiler = Compiler(self._index, self._table)
-        conditions, rest = [*question.conditions], list[Expression]()
+        conditions, rest = list[Sql](), list[Expression]()
         self._as_read = question.as_read
         for expression in question.where:
             if self._is_read_by_kinds(fields_of(expression)):
@@ -214,8 +212,8 @@ class Asking:
 
     def _cell(self, number: int, field: Field | None) -> Any:
         """Return what the row of a number has in a field, as a cell."""
-        ((path, data),) = self.page([number])
-        return None if field is None else cell(self._look_up({"path": path, **decode(data, path)}, field))
+        (row,) = self.page([number])
+        return None if field is None else cell(self._look_up(_document_of(row), field))
 
     def count(self, question: Question) -> int:
         """Return how many rows there are, by the state that the index is in."""
@@ -242,7 +240,9 @@ class Asking:
             rows = [(row[0], sound(*row)) for one in some if (row := found.get(one))]
             if self._index.queued:
                 rows = [(path, self._as_of_now(path, document)) for path, document in rows]
-            yield [row for row in rows if self._passes(row, checks)] if checks else rows
+            if checks:
+                rows = [row for row in rows if (known := _document_of(row)) and all(check(known) for check in checks)]
+            yield rows
 
     def _as_of_now(self, path: str, data: bytes) -> bytes:
         """Return a document, which says so if it is that of a run that is queued."""
@@ -253,11 +253,6 @@ class Asking:
         if history is None or not one.holds(document["status"], len(history), document.get("cancels") or 0):
             return data
         return encode({**document, "status": str(RunStatus.QUEUED), "submission": one.submission})
-
-    @staticmethod
-    def _passes(row: Row, checks: Sequence[Check]) -> bool:
-        document = {"path": row[0], **decode(row[1], row[0])}
-        return all(check(document) for check in checks)
 
     # -------------------------------------------------------------------------------------------------------- in documents
 
@@ -286,13 +281,19 @@ class Asking:
         return [row for _, row in with_it] + [row for key, row in keyed if key is None]
 
     def _key(self, row: Row, field: Field) -> tuple[int, Any] | None:
-        found = self._look_up({"path": row[0], **decode(row[1], row[0])}, field)
+        found = self._look_up(_document_of(row), field)
         value = None if found is ABSENT else leaf(found)
         if value is None or value != value:  # noqa: PLR0124 - NaN
             return None
         if isinstance(value, int | float):
             return (0, value)
         return (1, value) if isinstance(value, str) else (2, f"{type(value).__name__} {value}")
+
+
+def _document_of(row: Row) -> dict[str, Any]:
+    """Return what a row holds, with its path."""
+    path, data = row
+    return {"path": path, **decode(data, path)}
 
 
 def look_up(document: Mapping[str, Any], field: Field, origin: Callable[[Any], Mapping[str, Any]]) -> Any:

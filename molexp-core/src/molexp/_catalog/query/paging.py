@@ -57,7 +57,7 @@ class Pager:
     def statuses(self) -> dict[str, int] | None:
         """Return how many rows of each status there are; None if only reading them all tells."""
         question = self._question
-        if len(question.where) == question.hides and not (question.conditions or question.checks):  # all runs
+        if len(question.where) == question.hides and not question.checks:  # all runs
             every = Counter[str]()
             with self._index.reading():
                 for _, status, archived, runs in count_runs(self._index):

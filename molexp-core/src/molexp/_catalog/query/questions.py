@@ -16,9 +16,10 @@ from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal
-from molexp._values.ids import nearest
+from molexp._values.ids import did_you_mean, nearest
 from molexp._values.status import RunStatus
 from molexp.errors import QueryError
+from molexp.errors._base import nearest_names
 
 
 def parse_query(where: str, roots: Collection[str]) -> Expression:
@@ -228,11 +229,8 @@ def _asset_column(name: str, roots: Collection[str]) -> Field:
     """
     field = Field(tuple(name.split(".")))
     if field.parts[0] not in roots or field.parts == ("fields",):
-        close = nearest(name, roots)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"No asset has the column {name!r}.{hint} There are: {', '.join(sorted({*roots} - {'fields'}))}."
-        )
+        there = ", ".join(sorted({*roots} - {"fields"}))
+        raise ValueError(f"No asset has the column {name!r}.{did_you_mean(name, roots)} There are: {there}.")
     return field
 
 
@@ -275,8 +273,7 @@ def refuse_unknown(index: Index, field: Field) -> None:
         return
     beside = index.select("SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1", (f"{root}.", f"{root}/"))
     for unknown, close in unknown_fields(index, Condition(field, "null")).items() if beside else ():
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"No run has the column {unknown!r}.{hint}")
+        raise ValueError(f"No run has the column {unknown!r}.{nearest_names(close[:1])}")
 
 
 def ask_for_parameter(question: Question, name: str, value: Any) -> None:
@@ -319,6 +316,5 @@ def checked_status(word: str) -> str:
     try:
         return str(RunStatus(word))
     except ValueError:
-        close = nearest(str(word), [str(status) for status in RunStatus])
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(str(word), map(str, RunStatus))
         raise ValueError(f"Unknown status {word!r}. Choose from {', '.join(RunStatus)}.{hint}") from None
