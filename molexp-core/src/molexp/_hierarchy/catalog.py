@@ -401,7 +401,7 @@ class Catalog:
         refresher = Refresher(session, index)
         if is_there := session.workspace.exists():
             session.process.send(session.store)
-            session.background.wait()
+            session.drained()
             refresher.refresh()
             index.note_queued(queued_runs(open_submissions(session.store, refresher.unreadable)))
         self._refresher = refresher  # not before: another thread may be about to say what its answer leaves out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,7 +17,7 @@ from molexp._recording.process import Process, this_process
 from molexp._storage import layout
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
-from molexp._values.threads import Background
+from molexp._values.threads import start_beside
 from molexp.contracts import Store
 from molexp.errors import NotFoundError
 
@@ -44,10 +45,10 @@ class Session:
         self.plugins = plugins
         self.read_only = read_only
         self.workspace: WorkspaceDocument = WorkspaceDocument(store, name)
-        self.background: Background = Background()
         self.durability_given = False  # by the caller or the environment, which count more than the settings
         self._writable = False  # known to exist, and not made by a newer MolExp
         self._drained = False
+        self._draining: threading.Thread | None = None
         self._origins: dict[str, Mapping[str, Any]] = {}
         self._submissions: tuple[dict[str, set[str]], dict[str, Queued]] = ({}, {})
         self._process: Process | None = None
@@ -248,7 +249,13 @@ class Session:
 
         if spools_of(self.store.url):
             self._drained = True
-            self.background.start("molexp-draining", self._drain)
+            self._draining = start_beside("molexp-draining", self._drain)
+
+    def drained(self) -> None:
+        """Return when the draining that has begun is over."""
+        draining = self._draining
+        if draining is not None and draining is not threading.current_thread():
+            draining.join()
 
     def _drain(self) -> None:
         from molexp._record.attempts import read_attempt

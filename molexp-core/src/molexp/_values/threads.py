@@ -44,33 +44,20 @@ def _name(number: int) -> str:
     return number.name if isinstance(number, signal.Signals) else ""
 
 
-class Background:
-    """Work in threads of its own; the process waits for them before it ends."""
-
-    def __init__(self) -> None:
-        self._threads: list[threading.Thread] = []
-
-    def start(self, name: str, work: Callable[[], object]) -> None:
-        """Begin, if a thread can be started."""
-        if not _registered:
-            _registered.append(atexit.register(_finish))
-        _alive.add(self)
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        try:
-            start_unsignalled(thread)
-        except RuntimeError:  # the interpreter is going down, or there are too many threads
-            return
-        self._threads.append(thread)
-
-    def wait(self) -> None:
-        """Return when all that was begun is done."""
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
+def start_beside(name: str, work: Callable[[], object]) -> threading.Thread | None:
+    """Begin work in a thread, which the process waits for before it ends; None if no thread can be started."""
+    if not _registered:
+        _registered.append(atexit.register(_finish))
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    try:
+        start_unsignalled(thread)
+    except RuntimeError:  # the interpreter is going down, or there are too many threads
+        return None
+    _alive.add(thread)
+    return thread
 
 
-_alive: weakref.WeakSet[Background] = weakref.WeakSet()
+_alive: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 _registered: list[object] = []
 
 
@@ -78,6 +65,6 @@ def _finish() -> None:
     """Wait before the process ends: what was begun is of use to everybody."""
     try:
         for one in list(_alive):
-            one.wait()
+            one.join()
     except KeyboardInterrupt:  # whoever does not want to wait need not: others go on with what is left
         return
