@@ -414,8 +414,9 @@ class Refresher:
     @staticmethod
     def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
         """Return those of the announced keys that are there."""
-        hints = [*waiting]
-        return {*compress(hints, store.each(lambda hint: _is_there(store, hint[1]), hints))}
+        announced = [*{key for _, key in waiting}]
+        there = {*compress(announced, store.each(partial(_is_there, store), announced))}
+        return {hint for hint in waiting if hint[1] in there}
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
