@@ -261,8 +261,10 @@ def test_what_an_export_left_that_was_killed_is_removed_by_the_next(small, tmp_p
         assert process.wait(60) == -signal.SIGKILL
     left = files_of(copy) - {"molexp-export.json"}
     assert any(name.startswith("details/") for name in left)
-    mine = copy / "details/mine.txt"
+    mine, torn = copy / "details/mine.txt", copy / "details/.tmp-torn"
     mine.write_text("mine")
+    torn.write_text("a beginning")
+    os.utime(torn, (0, 0))
     for path in ("solvation/relax/r0", "potentials/train/only"):
         small.run(path).delete()
     export(small, str(copy))

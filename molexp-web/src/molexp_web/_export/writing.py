@@ -24,6 +24,8 @@ MARK = "molexp-export.json"
 OPEN = 60
 """Seconds after which no page asks any more for what only the copy before had: pages look every ten seconds for a newer one."""
 
+_STALE = 3600  # seconds after which nobody is still writing a file of a copy
+
 _FOLDERS = ("runs/", "index/", "columns/", "tails/", "details/", "files/", "manifests/")
 _OURS = re.compile(r"(?:(?:runs|index|columns|tails|details|manifests)/[0-9a-f]{16}\.js|files/[0-9a-f]{32}\.[a-z]+)")
 
@@ -205,6 +207,8 @@ class Copy:
         self._write("now.js", f"molexp.now({json.dumps(name)});\n".encode())
         self._write(MARK, mark.data)  # after what pages ask for: without it, the next export writes both again
         self._delete((self.there | self.stray | self._unnamed()) - before - self.names)
+        with suppress(me.MolexpError):  # a writer may not be allowed to list parts of uploads
+            self.store.remove_leftovers(_STALE)
 
     def _unnamed(self) -> set[str]:
         """Return the names of all parts and files that are there: an export that was killed has named none of its own."""

@@ -177,6 +177,7 @@ async function lookOnce() {
 refresh().then(drawFrame).catch((error) => { molexp.manifest = null; throw error; }).then(() => draw()).catch((error) => {
   main.replaceChildren(make("h1", {}, "This copy cannot be read"), make("p", { role: "alert" }, error.message));
 }).finally(look);
+document.addEventListener("visibilitychange", () => document.hidden || look());
 addEventListener("hashchange", async () => {
   await draw({ moved: true });
   if (live.root) look();

@@ -187,6 +187,7 @@ async function readJournals() {
     if (!live.journals.has(name)) live.journals.set(name, { at: 0, looked: -1 });
     return [key, live.journals.get(name)];
   });
+  let missed = false;
   for (const [key, state] of states.filter(([, one]) => !one.done).sort(([, a], [, b]) => a.looked - b.looked).slice(0, 40)) {
     state.looked = live.looks;
     const found = await about(key).catch(() => null);
@@ -194,12 +195,16 @@ async function readJournals() {
     const old = state.at === 0 && found.at && found.at < made();
     if (old) state.at = found.size;
     else for (const line of linesOf(await added(key, state))) for (const one of listOf(line.keys).slice(0, 5000)) { const run = String(one).match(RUN_KEY); if (run) tell(run.slice(1).join("/"), String(one).slice(run[0].length)); }
+    if (state.gap) { // a line was too long to be read whole: it told of very many runs
+      missed = true;
+      state.gap = false;
+    }
     state.done = !key.startsWith(".molexp/journals/") || (live.how === "bucket" && state.at > 0); // nothing is added any more
   }
   const newest = Math.max(0, ...[...snapshots.keys()].map((name) => Number(name.match(/^(\d+)\.json$/)?.[1] ?? 0)));
   const before = live.snapshot;
   live.snapshot = newest;
-  if (before !== null) return newest !== before;
+  if (missed || before !== null) return missed || newest !== before;
   return newest > 0 && !((await about(`.molexp/snapshots/${newest}.json`).catch(() => ({ at: 0 }))).at < made());
 }
 
@@ -209,13 +214,16 @@ async function listRuns() {
   const known = manifest.total > 0 && manifest.total <= AT_ONCE * LISTED ? new Set(await valuesOf("path")) : new Set();
   const since = new Date(made()).toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
   const folders = async (folder) => [...await list(folder)].filter(([name, one]) => one.folder && ID.test(name)).map(([name]) => name).slice(0, 200);
+  const sure = known.size > 0 || manifest.total === 0, all = manifest.experiments.length < EXPERIMENTS;
+  let left = FOLDERS;
   live.partial = false;
   for (const project of await folders("projects/")) {
     for (const experiment of await folders(`projects/${project}/experiments/`).catch(() => [])) {
       const path = `${project}/${experiment}`, many = sizes.get(path) ?? 0;
-      const small = many === 0 || (many <= LISTED && known.size);
+      const small = sure ? many <= LISTED : all && many === 0;
       if (!small) live.partial = true;
-      if (!small && live.how !== "bucket") continue;
+      if (left-- <= 0) live.partial = true;
+      if (left < 0 || (!small && live.how !== "bucket")) continue;
       const found = await list(folderOf(`${path}/`).slice(0, -1), small ? {} : { after: since }).catch(() => new Map());
       for (const name of found.keys()) if (!known.has(`${path}/${name}`) && !live.docs.has(`${path}/${name}`)) tell(`${path}/${name}`);
     }
@@ -287,7 +295,7 @@ async function lookAtRecord() {
   const leased = new Set([...live.leases.keys()].map((name) => name.split("/").at(-1).split("~").slice(0, 3).join("/")));
   const going = [...live.going].filter((path) => !leased.has(path)); // those with a sign of life are read when they are shown
   const from = going.length ? (live.looks * AT_ONCE) % going.length : 0;
-  const wanted = new Set([looked && page, ...shown, ...[...live.told.keys()].slice(-AT_ONCE), ...going.slice(from, from + AT_ONCE)].filter(Boolean));
+  const wanted = new Set([looked && page, ...shown, ...[...live.told.keys()].slice(-ROWS), ...going.slice(from, from + AT_ONCE)].filter(Boolean));
   let changed = false;
   const one = async (path) => {
     const told = live.told.get(path);

@@ -9,6 +9,8 @@ const LOG = 4000; // characters of a log that are shown, its end
 const POINTS = 20_000; // of a curve
 const LISTED = 1000; // runs of an experiment that is listed whole
 const BLIND = 20; // times as long a run may be silent whose sign of life a server may hide
+const EXPERIMENTS = 500; // that the copy names
+const FOLDERS = 100; // of experiments that are listed at a time
 const AT_ONCE = 20; // runs, of those that nobody looks at, that are read at a look
 const ID = /^[a-z0-9][a-z0-9._-]*$/;
 
