@@ -86,7 +86,7 @@ BROKEN = {
         HEAD + "def molexp_register_asset_kinds(): return [Spectrum]",
         "molexp_register_asset_kinds is not marked: write @hookimpl",
     ),
-    "marked class": (HEAD + "@hookimpl\nclass Mine(Spectrum): 0", r"class Mine of the module broken.* \[Mine\]"),
+    "marked class": (HEAD + "@hookimpl\nclass Mine(Spectrum): 0", r"class Mine of .* \[Mine\] \(.*broken.py, line"),
     "marked builtin": (HEAD + "hookimpl(len)", "@hookimpl marks functions, and was given the builtin len of"),
     "no hooks": ("x = 1", "'broken' has no hooks; those that exist are molexp_register_asset_kinds"),
     "raising hook": (hook("raise OSError('gone')"), "molexp_register_asset_kinds failed: OSError: gone"),

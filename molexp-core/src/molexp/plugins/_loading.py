@@ -10,6 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from molexp import hookspecs
+from molexp._values import hook_marks
 from molexp._values.ids import nearest
 from molexp._values.patterns import late
 
@@ -51,7 +52,8 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         text = f"it tried to end the program ({text})"
     frames = traceback.extract_tb(error.__traceback__)
-    outer = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    ours = (__file__, hook_marks.__file__)
+    outer = [frame for frame in frames if "importlib" not in frame.filename and frame.filename not in ours]
     return f"{text} ({outer[-1].filename}, line {outer[-1].lineno})" if outer else text
 
 
