@@ -291,7 +291,7 @@ def _opened() -> int | None:
 
 def test_a_call_that_waits_for_its_queue_leaves_the_runs_that_a_submission_has(place: Place):
     os.mkfifo("gate")
-    place.submit("-j", "1")
+    place.submit("--bundle", "4")  # a job that comes to one after the other
     place.until(lambda: place.rows("running"))
     queued = {row.path for row in me.Workspace("lab").catalog.runs(status="queued")}
     planned = json.loads(place.molexp("run", "sweep.py", "-p", "cluster", "-n", "--json").out)
