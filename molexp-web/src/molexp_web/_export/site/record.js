@@ -18,9 +18,9 @@ const ID = /^[a-z0-9][a-z0-9._-]*$/;
 const live = { shown: new Map() };
 
 function forgetRecord() {
-  const { record, open = [] } = molexp.manifest;
+  const { record, open = [] } = molexp.manifest, same = JSON.stringify(record) === JSON.stringify(live.record);
   Object.assign(live, {
-    record, how: null, now: 0, looks: 0, tries: 0, partial: false, mute: false, unread: new Set(),
+    record, how: same && live.how === "away" ? "away" : null, now: 0, looks: 0, tries: 0, partial: false, mute: false, unread: new Set(),
     docs: new Map(), // by path, what is now true of a run
     fresh: [], // paths of runs that the copy has not, in the order of their creation
     numbers: new Map(open), // in the copy, by path: of runs that went on, and of others that were looked at
@@ -299,7 +299,7 @@ async function readRun(path, known) {
   return Object.assign(doc, {
     created_at: textOf(definition.created_at) ?? "", replica: definition.replica, profile: textOf(definition.profile),
     parameters: plainly(objectOf(definition.parameters)), config: plainly(objectOf(definition.config)), results: Object.fromEntries(results), metrics: Object.fromEntries(metrics),
-    cause: textOf(last?.head.cause), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), ...(ends - starts >= 0 ? { seconds: (ends - starts) / 1000 } : {}),
+    cause: textOf(last?.head.cause), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), seconds: ends - starts >= 0 ? (ends - starts) / 1000 : null,
     attempts: attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
       error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null })),
     read: attempts,
