@@ -176,7 +176,7 @@ def test_with_wait_they_are_awaited_and_the_next_experiment_begins(here, sweep):
         waiting = spawn(here, "run", "sweep.py", "--wait", stdout=-1, stderr=-1)
         eventually(lambda: len(executed(here)) == 5)
         ctx.set_result("y", 2)
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=120)
     assert (waiting.returncode, out) == (0, b"7 succeeded\n"), err
 
 

@@ -115,6 +115,7 @@ def test_called_by_python_it_shows_what_is_on_record(finished, tmp_path):
     assert "molexp run" in python(SCRIPT, cwd=tmp_path).stdout
 
 
+@pytest.mark.soak
 def test_however_rudely_it_is_stopped_the_next_call_goes_on(tmp_path):
     killed = hindered(tmp_path, call=3 * 4 + 2, hindrance="os.kill(os.getpid(), signal.SIGKILL)")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -150,6 +151,7 @@ def test_however_rudely_it_is_stopped_the_next_call_goes_on(tmp_path):
     assert producer.attempt == 1  # that task had succeeded: it was not executed again
 
 
+@pytest.mark.soak
 def test_two_at_once_share_the_work(tmp_path):
     both = [
         warm.Popen([PROGRAM, "run", SCRIPT], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

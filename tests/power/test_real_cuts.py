@@ -179,7 +179,7 @@ def test_a_cut_beside_a_namespace_that_keeps_the_disk_mounted(disk, tmp_path):
         assert beside.stdout is not None
         assert beside.stdout.readline() == b"\n", "the namespace was not made"
         cut_and_look(disk, tmp_path / "promises", 3, "end")
-        beside.communicate(timeout=60)
+        beside.communicate(timeout=120)
 
 
 @pytest.mark.soak

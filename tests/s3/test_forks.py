@@ -153,7 +153,7 @@ def child():
         print("refused", flush=True)
 process = multiprocessing.get_context("fork").Process(target=child)
 process.start()
-process.join(50)
+process.join(120)
 print(process.exitcode, flush=True)
 pid = os.fork()
 if pid:

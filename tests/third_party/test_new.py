@@ -32,6 +32,7 @@ def installed(made: Path, site: Path) -> None:
         (site / package.name).symlink_to(package)
 
 
+@pytest.mark.soak
 def test_its_tests_pass_as_soon_as_it_is_installed(molexp, here, tmp_path):
     site = tmp_path / "site"
     for sort in SORTS:

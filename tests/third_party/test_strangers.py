@@ -134,6 +134,7 @@ def test_each_is_named_with_what_it_provides_and_nothing_is_wrong_with_any(envir
     }
 
 
+@pytest.mark.soak
 def test_the_tests_of_the_page_pass(environment):
     """The conformance kits of a kind and a store, and a test of a command."""
     folders = ("molexp-lab/tests", "molexp-peaks/tests/test_commands.py")
