@@ -125,6 +125,19 @@ def is_drawn_from(points, drawn, most):
             assert min(beside) <= value <= max(beside)
 
 
+def test_many_metrics_that_are_logged_in_turn_have_curves_of_their_own(lab, lab_run):
+    log(
+        lab_run, ((step, {f"n{step % 12}": step, f"m{step % 5}": math.nan if step == 7 else 1}) for step in range(1200))
+    )
+    found = same_without_blocks(lab, points=(40,))
+    for at in range(12):
+        curve = found[f"n{at}", "", 40, None]
+        assert (curve.total, curve.values[0], curve.values[-1], curve.steps) == (100, at, 1188 + at, curve.values)
+    assert {name for name, *_ in found} == lab_run.metrics.keys()
+    assert [at for at in range(5) if None in found[f"m{at}", "", 40, None].values] == [2]
+    assert lab_run.metrics["n3"]["max"] == 1191
+
+
 def test_of_few_new_points_every_one_is_shown(run, place, monkeypatch):
     tune(monkeypatch, "points that are read one by one all the same", 2000)
     log(run, ((step, {"loss": step * 7919 % 1000}) for step in range(6000)))

@@ -297,10 +297,12 @@ class _File:
 
     def points(self, start: int, end: int, name: str, limit: float, since: float | None) -> list[dict[str, Any]]:
         """Return the points of a block that have a name, with steps below a limit and above another one."""
-        if self._last[0] != start:
-            self._last = start, _points_of(self._store.read(self._asset.key, start, end - start), self._asset.name)[0]
+        at, every = self._last  # of another block, if another thread asks at the same time
+        if at != start:
+            every = _points_of(self._store.read(self._asset.key, start, end - start), self._asset.name)[0]
+            self._last = start, every
         found = []
-        for point in self._last[1]:
+        for point in every:
             step, time = point.get("step"), point.get("time")
             step = step if type(step) is int else 0
             if name in point and step < limit and (since is None or step > since):

@@ -6,7 +6,9 @@ blocks of a file makes the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, compress
 from math import isfinite
 from operator import itemgetter
 from typing import Any
@@ -15,8 +17,6 @@ from zlib import crc32
 from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder, Encoder
 
-from molexp._values.documents import leaf
-
 BATCH = 256
 """Points that are taken in at a time; a multiple of it is a block."""
 
@@ -24,6 +24,7 @@ OWN = ("step", "time")
 """The fields that every point has beside its metrics."""
 
 FEW = 1024 * BATCH  # points from which on blocks become longer, so that there are some thousand at most
+_FEW_NAMES = 8
 _LARGEST = 2.0**1023
 _NUMBERS = {int, float}
 
@@ -141,12 +142,27 @@ def parts_of(points: Sequence[Mapping[str, Any]], place: int = 0) -> Parts:
         points: the points, at least one.
         place: the place of the first in its block.
     """
-    found = _columns(points, range(place, place + len(points))) if len({*map(len, points)}) == 1 else None
-    return _mixed(points, place) if found is None else found
+    if len({*map(len, points)}) == 1:
+        with suppress(KeyError):  # there are as many names, and not the same ones
+            return _columns(points, range(place, place + len(points)))
+    names = dict.fromkeys(chain.from_iterable(points))
+    return _by_name([*names], points, place) if len(names) <= _FEW_NAMES else _mixed(points, place)
+
+
+def _by_name(names: Iterable[str], points: Sequence[Mapping[str, Any]], place: int) -> Parts:
+    """Return the parts of points of which each has some of a few names."""
+    spots = _Spots(
+        range(place, place + len(points)), [one.get("step") for one in points], [one.get("time") for one in points]
+    )
+    return {
+        name: spots.among([name in one for one in points]).part([one[name] for one in points if name in one])
+        for name in names
+        if name not in OWN
+    }
 
 
 def _mixed(points: Sequence[Mapping[str, Any]], place: int) -> Parts:
-    """Return the parts of points of which some have other names than others."""
+    """Return the parts of points of which some have many other names than others."""
     groups: dict[tuple[str, ...], tuple[list[Mapping[str, Any]], list[int]]] = {}
     for at, point in enumerate(points, place):
         some, places = groups.setdefault(tuple(point), ([], []))
@@ -154,7 +170,7 @@ def _mixed(points: Sequence[Mapping[str, Any]], place: int) -> Parts:
         places.append(at)
     parts: Parts = {}
     for some, places in groups.values():
-        add(parts, _columns(some, places) or {})
+        add(parts, _columns(some, places))
     return parts
 
 
@@ -164,28 +180,35 @@ def add(parts: Parts, others: Mapping[str, Part]) -> None:
         parts[name] = parts[name].merged(part) if name in parts else part
 
 
-def _columns(points: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Parts | None:
-    """Return the parts of points that have the names of the first; None if they have others."""
-    try:
-        columns = {name: [*map(itemgetter(name), points)] for name in points[0]}
-    except KeyError:
-        return None
+def _columns(points: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Parts:
+    """Return the parts of points that have the same names.
+
+    Raises:
+        KeyError: they have others than the first.
+    """
+    columns = {name: [*map(itemgetter(name), points)] for name in points[0]}
     nothing = [None] * len(points)
-    steps, times = columns.pop("step", nothing), columns.pop("time", nothing)
-    if {*map(type, steps)} != {int}:
-        steps = [one if type(one) is int else 0 for one in steps]
-    if {*map(type, times)} != {float}:
-        times = [one if type(one) is float else None for one in times]
-    spots = _Spots(places, steps, times)
+    spots = _Spots(places, columns.pop("step", nothing), columns.pop("time", nothing))
     return {name: spots.part(values) for name, values in columns.items()}
 
 
 class _Spots:
     """The places, steps and times of some points."""
 
-    def __init__(self, places: Sequence[int], steps: list[int], times: list[float | None]) -> None:
+    def __init__(self, places: Sequence[int], steps: list[Any], times: list[Any]) -> None:
+        if {*map(type, steps)} != {int}:
+            steps = [one if type(one) is int else 0 for one in steps]
+        if {*map(type, times)} != {float}:
+            times = [one if type(one) is float else None for one in times]
         self._places, self._steps, self._times = places, steps, times
         self._low, self._high = min(steps), max(steps)
+
+    def among(self, which: list[bool]) -> _Spots:
+        """Return those of some points only."""
+        if all(which):
+            return self
+        places, steps, times = ([*compress(some, which)] for some in (self._places, self._steps, self._times))
+        return _Spots(places, steps, times)
 
     def part(self, values: list[Any]) -> Part:
         """Return the part of what the points have under one name."""
@@ -193,7 +216,7 @@ class _Spots:
             least, greatest = min(values), max(values)
             if -_LARGEST < least <= greatest < _LARGEST:
                 return self._part(values, values.index(least), values.index(greatest))
-        numbers = [finite(leaf(value)) for value in values]
+        numbers = [*map(finite, values)]
         there = [at for at, value in enumerate(numbers) if value is not None]
         gap = numbers.index(None) if len(there) < len(numbers) else None
         if not there:
