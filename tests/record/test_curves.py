@@ -125,6 +125,31 @@ def is_drawn_from(points, drawn, most):
             assert min(beside) <= value <= max(beside)
 
 
+def test_of_a_run_that_was_resumed_only_the_block_that_was_cut_is_read_again(lab, lab_run, monkeypatch):
+    for first, last in ((0, 6000), (5000, 9000)):
+        log(lab_run, ((step, {"loss": step * 7919 % 1000}) for step in range(first, last)))
+    read: list[int] = []
+    reading = type(lab.store).read
+    opening = type(lab.store).open_read
+
+    def counted(store, key, start=0, length=None):
+        data = reading(store, key, start, length)
+        read.append(len(data) if key.endswith(".jsonl") and "/logs/" in key else 0)
+        return data
+
+    def opened(store, key):
+        read.append(store.stat(key).size if "/logs/" in key else 0)
+        return opening(store, key)
+
+    monkeypatch.setattr(type(lab.store), "read", counted)
+    monkeypatch.setattr(type(lab.store), "open_read", opened)
+    found = looks(lab, points=(100,))
+    assert 0 < sum(read) < 150_000, "a block of 2048 points, and last lines, of half a megabyte"
+    monkeypatch.undo()
+    everything = lab.load().run("metals/cu/one").metrics.to_columns()
+    assert {one.total for one in found.values()} == {len(everything["step"])} == {9000}
+
+
 def test_many_metrics_that_are_logged_in_turn_have_curves_of_their_own(lab, lab_run):
     log(
         lab_run, ((step, {f"n{step % 12}": step, f"m{step % 5}": math.nan if step == 7 else 1}) for step in range(1200))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -39,17 +40,21 @@ class RunMetrics(Table, Mapping[str, Mapping[str, Any]]):
 
     def __init__(
         self,
-        summary: Mapping[str, Mapping[str, Any]],
+        summarise: Callable[[], Mapping[str, Mapping[str, Any]]],
         path: str,
         library: Library,
         attempts: Sequence[AttemptFacts],
         send: Callable[[], object],
     ) -> None:
-        self._summary = summary
+        self._summarise = summarise  # after an attempt that was resumed, points may have to be read for it
         self._path = path
         self._library = library
         self._attempts = attempts
         self._send = send  # to the store, what this process has logged
+
+    @cached_property
+    def _summary(self) -> Mapping[str, Mapping[str, Any]]:
+        return self._summarise()
 
     def __repr__(self) -> str:
         return f"<metrics of {self._path}: {', '.join(self) or 'none'}>"

@@ -180,16 +180,20 @@ class Run(Entity):
     def metrics(self) -> RunMetrics:
         """Its metrics over all attempts: by name the last, least and greatest value, and a table of all points.
 
-        The summary of a run that goes on is as of its newest sign of life. The points are read when you ask for them.
+        The summary of a run that goes on is as of its newest sign of life. What you ask for is read when you ask for it.
         """
         from molexp._assets.run_metrics import RunMetrics
         from molexp._record.metrics import run_metrics
 
         state = self._state()
-        summary = run_metrics(self._session.store, self.path, state).get("metrics") or {}
         session = self._session
+
+        def summary() -> Mapping[str, Any]:
+            found: Mapping[str, Any] = self._value(run_metrics(session.store, self.path, state).get("metrics") or {})
+            return found
+
         send = partial(session.process.send, session.store, self.path)
-        return RunMetrics(self._value(summary), self.path, session.library, state.attempts, send)
+        return RunMetrics(summary, self.path, session.library, state.attempts, send)
 
     @property
     def execution_history(self) -> Sequence[Mapping[str, Any]]:
