@@ -27,8 +27,11 @@ class Syncing:
         """
         if len(paths) >= _MANY and self._everything():
             return
-        if content:
-            self._contents(paths)
+        for path in paths if content else ():
+            try:
+                files.sync_file(path)
+            except OSError as error:
+                self._pass_over(error, path)
         if names:
             self._names(paths)
 
@@ -40,13 +43,6 @@ class Syncing:
             return True  # and nothing to flush
         except OSError as error:
             raise self._folder.error(error, "", "write") from error
-
-    def _contents(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            try:
-                files.sync_file(path)
-            except OSError as error:
-                self._pass_over(error, path)
 
     def _names(self, paths: Iterable[str]) -> None:
         """Flush the folder of each path, once, and the folders above those that were not seen before."""

@@ -61,6 +61,7 @@ class FileKind(AssetKind[Any, Files]):
 
     def save(self, obj: Any, sink: Sink) -> Files:
         """Write the bytes; returns their format."""
+        data: bytes | None = None
         if isinstance(obj, _AS_JSON):
             data, form = encode_pretty(plain(obj, where=sink.name, nan=True)), "json"
         elif isinstance(obj, str):
@@ -69,15 +70,12 @@ class FileKind(AssetKind[Any, Files]):
         elif isinstance(obj, _AS_BYTES):
             data, form = bytes(obj), "binary"
         elif is_local(obj) or is_remote(obj):
-            return self._copy(obj, sink)
+            form = self._copy(obj, sink)
         else:
             raise NoKindError(sink.name, type(obj).__qualname__, hint=WHAT_FILES_TAKE)
-        sink.write(data)
-        return self.made(form)
-
-    def made(self, form: str, *, from_file: bool = False) -> Files:
-        """Return the fields of a file of this format."""
-        found: Files = self.fields(format=form, from_file=from_file)
+        if data is not None:
+            sink.write(data)
+        found: Files = self.fields(format=form, from_file=data is None)
         return found
 
     def load(self, source: Source[Files]) -> Any:
@@ -110,7 +108,8 @@ class FileKind(AssetKind[Any, Files]):
 
         return preview_of_file(source.open(), is_json=source.fields.format == "json")
 
-    def _copy(self, path: Path, sink: Sink) -> Files:
+    def _copy(self, path: Path, sink: Sink) -> str:
+        """Write the bytes of a file; returns its format."""
         if path.is_dir():
             raise NoKindError(
                 sink.name, "folder", hint="Save its files one by one, or import it with data_assets.import_asset."
@@ -118,7 +117,7 @@ class FileKind(AssetKind[Any, Files]):
         refuse_special(path)
         with path.open("rb") as file, sink.open() as stream:
             copy_stream(file, stream)
-        return self.made(format_of(path.name), from_file=True)
+        return format_of(path.name)
 
 
 def _bytes_of(source: Source[Any]) -> bytes:

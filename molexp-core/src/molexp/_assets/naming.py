@@ -116,7 +116,8 @@ class AttemptAssets:
                     raise AssetExistsError(name, owner=whom)
                 return slot
             above = _above(folded)
-            self._refuse_folders(folded, above, name)
+            if folded in self._folders or not self._slots.keys().isdisjoint(above):
+                raise self._file_or_folder(folded, above, name)
             for folder in above:
                 self._folders[folder] = self._folders.get(folder, 0) + 1
             base = f"{self.writer.payloads}/{kind.folder}"
@@ -253,17 +254,10 @@ class AttemptAssets:
             _library=self.library,
         )
 
-    def _refuse_folders(self, folded: str, above: Iterable[str], name: str) -> None:
-        """Refuse a name that would be a file and a folder of other names."""
-        slot = None
-        for folder in above:
-            slot = slot or self._slots.get(folder)
-        if slot is None and folded in self._folders:
-            slot = next(slot for other, slot in self._slots.items() if other.startswith(folded + "/"))
-        if slot is not None:
-            raise AssetExistsError(
-                name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both"
-            )
+    def _file_or_folder(self, folded: str, above: Iterable[str], name: str) -> AssetExistsError:
+        """Return the error for a name that would be a file and a folder of other names."""
+        slot = next(slot for other, slot in self._slots.items() if other in above or other.startswith(f"{folded}/"))
+        return AssetExistsError(name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both")
 
 
 def _above(name: str) -> list[str]:

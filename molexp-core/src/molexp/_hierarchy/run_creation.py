@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SHOWN = {"own_parameters": "parameters"}  # in the words of whoever gave them
 _Values = Mapping[str, Any] | None
 _PROFILES = "molexp._profiles"
+_NOTHING_SET = canonical_hash({})  # as of nearly all configurations
 
 
 class Parent(Protocol):
@@ -219,7 +220,7 @@ def _create(
     written: Callable[[str], None],
 ) -> Made | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
-    path, own = f"{experiment.path}/{run_id.lower()}", said["own_parameters"]
+    path, own, config = f"{experiment.path}/{run_id.lower()}", said["own_parameters"], said["config"]
     definition = {
         "schema": schemas.DEFINITION,
         "type": "run",
@@ -231,8 +232,8 @@ def _create(
         "own_parameters": own,
         "replica": said["replica"],
         "profile": said["profile"],
-        "config": said["config"],
-        "config_hash": said.get("config_hash") or canonical_hash(said["config"]),
+        "config": config,
+        "config_hash": said.get("config_hash") or (canonical_hash(config) if config else _NOTHING_SET),
         "id_scheme": said["id_scheme"],
         "workflow": None,
         **({"launch": said["launch"]} if "launch" in said else {}),

@@ -362,9 +362,8 @@ class RunState(Struct, eq=False):
     def to_document(self) -> dict[str, Any]:
         """Return ``run.json`` as people read it: the definition, then the folded state."""
         doc = dict(self.definition)
-        if not doc.keys().isdisjoint(STATE_KEYS):  # it was shown before
-            for name in STATE_KEYS:
-                doc.pop(name, None)
+        for name in doc.keys() & STATE_KEYS:
+            del doc[name]
         last = self.attempts[-1] if self.attempts else None
         doc["status"] = str(self.status)
         if self.status is not RunStatus.SUCCEEDED:

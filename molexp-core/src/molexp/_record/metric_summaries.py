@@ -83,16 +83,12 @@ class Summary:
                 number = value if type(value) is float or type(value) is int else _number(value)
                 if number is None or name in OWN:
                     continue
-                if (one := known(name)) is None:
-                    self._begin(name, number, step)
-                else:
+                if (one := known(name)) is not None:
                     _take_in(one, number, step)
-
-    def _begin(self, name: str, value: float, step: int) -> None:
-        if len(self.names) < MOST:
-            self.names[name] = [value, step, value, step, value, step, 1, step, step]
-        elif len(self.left_out) < MOST:
-            self.left_out.add(name)
+                elif len(self.names) < MOST:
+                    self.names[name] = [number, step, number, step, number, step, 1, step, step]
+                elif len(self.left_out) < MOST:
+                    self.left_out.add(name)
 
     def to_document(self) -> dict[str, Any]:
         """Return the summary as the record of the metrics has it."""

@@ -14,6 +14,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
+from msgspec import Struct
+
 from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
 from molexp._values.copies import own_copy
@@ -81,12 +83,9 @@ def restore(value: Any, *, resolve: Callable[[str, Any], Any] | None = None) -> 
         raise too_deep(value).error("value") from None
 
 
-class _Converter:
-    __slots__ = ("nan", "refer")
-
-    def __init__(self, nan: bool, refer: Callable[[Any], Any] | None) -> None:
-        self.nan = nan
-        self.refer = refer
+class _Converter(Struct):
+    nan: bool
+    refer: Callable[[Any], Any] | None
 
     def convert(self, value: Any, depth: int) -> Any:
         """Return the plain form of any value; built-in types first, for they are nearly all there is."""
