@@ -44,6 +44,11 @@ class BlocksFile:
         """The number of points in the block that is being made."""
         return self._builder.size
 
+    @property
+    def begun(self) -> bool:
+        """Tell whether something was written."""
+        return self._appender is not None
+
     def room(self) -> int:
         """Return how many points to take in next, at most."""
         return self._builder.room()

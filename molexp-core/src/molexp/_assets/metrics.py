@@ -54,7 +54,7 @@ class MetricsFile(Growing):
 
     def _settle(self) -> None:
         blocks = self._blocks
-        parts, size = self.summary.settle(blocks.size if blocks is not None else 0)
+        parts, size = self.summary.settle(blocks.size if blocks is not None else None)
         if blocks is not None and size:
             blocks.take(parts, size, self._size + len(self._unhashed), self._line)
             self._room = blocks.room()
@@ -78,6 +78,8 @@ class MetricsFile(Growing):
     def close(self) -> None:
         """Take no more, and make the asset's record final."""
         with self._lock:
+            if self._blocks is not None and not self._blocks.begun:
+                self._blocks = None  # as of most files, which are too short for any
             super().close()
             if self._blocks is not None:
                 self._blocks.close(self._size, self._line)

@@ -36,8 +36,8 @@ class Summary:
         self._lock = threading.RLock()
         self._busy = False
 
-    def settle(self, place: int = 0) -> tuple[Parts, int]:
-        """Take in the points that wait; return their parts, where the first has a `place` in its block, and how many they are."""
+    def settle(self, place: int | None = None) -> tuple[Parts, int]:
+        """Take in the points that wait; return how many they are, and their parts if the first has a `place` in a block."""
         with self._lock:
             if self._busy or not self.waiting:  # a signal's handler logs within this: what it logged waits on
                 return {}, 0
@@ -45,8 +45,8 @@ class Summary:
             points, self.waiting = self.waiting, []
             left: Iterable[Mapping[str, Any]] = points
             try:
-                parts = parts_of(points, place)
-                if all(one.gap is None for one in parts.values()):
+                parts = {} if place is None else parts_of(points, place)
+                if parts and all(one.gap is None for one in parts.values()):
                     names = self._with(parts)
                     self.names, left = names, ()
                 else:
