@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 
 import attrs
@@ -109,6 +110,18 @@ def test_a_server_that_is_busy_is_asked_again_and_then_given_up():
         with pytest.raises(UnavailableError, match="Please reduce your request rate"):
             store.read("k")
         assert len(server.heard) > 1
+        store.close()
+
+
+def test_pauses_between_requests_leave_the_numbers_of_a_seeded_program_alone():
+    replies = iter([error(503, "SlowDown", "Please reduce your request rate.")] * 2)
+    with answering(lambda heard: next(replies, Reply(200, b"", {"ETag": '"1"'}))) as server:
+        store = opened(server.url, retry_timeout=60.0)
+        random.seed(0)
+        before = random.getstate()
+        store.write("k", b"x")
+        assert random.getstate() == before
+        assert len(server.heard) == 3
         store.close()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Iterator
+from random import Random
+from typing import Final
 
 FIRST = 0.05
 LONGEST = 5.0
+_random: Final = Random()  # of our own: the generator of the module is the program's, which may have seeded it
 
 
 def tries(limit: float) -> Iterator[bool]:
@@ -27,7 +29,7 @@ def tries(limit: float) -> Iterator[bool]:
         yield last
         if last:
             return
-        time.sleep(min(random.uniform(0, longest), max(0.0, end - time.monotonic())))
+        time.sleep(min(_random.uniform(0, longest), max(0.0, end - time.monotonic())))
         longest = min(2 * longest, LONGEST)
 
 
