@@ -34,6 +34,7 @@ class State(Struct, frozen=True):
     recursion: int
     modules: Mapping[str, ModuleType]
     names: Mapping[str, Mapping[str, Any]]
+    threads: tuple[threading.Thread, ...]
 
     @classmethod
     def now(cls) -> State:
@@ -46,6 +47,7 @@ class State(Struct, frozen=True):
             recursion=sys.getrecursionlimit(),
             modules={name: module for name, module in [*sys.modules.items()] if _is_shared(name)},
             names={label: values for module in (builtins, io, os, time, *ours) for label, values in _names(module)},
+            threads=tuple(threading.enumerate()),
         )
 
     def harms(self) -> Iterator[str]:
@@ -67,7 +69,7 @@ class State(Struct, frozen=True):
         for label, values in self.names.items():
             there = now.names.get(label, {})
             yield from (f"it replaces {label}.{name}" for name, value in values.items() if there.get(name) is not value)
-        if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
+        if any(not one.daemon for one in now.threads if one not in self.threads):
             yield "it leaves a thread running, which keeps every program from ending"
 
 
