@@ -55,6 +55,41 @@ def test_ctrl_c_while_points_are_summarised_leaves_out_no_point(run, where):
     assert run.metrics.curves()[0].count == logged + 1
 
 
+@pytest.mark.parametrize("what", ["a point", "a line", "an event"])
+def test_after_ctrl_c_the_record_is_of_all_that_was_written(run, ws, place, what):
+    """A signal that comes while the system writes is handled right after it, before anything is counted."""
+    if what == "an event" and "append" not in place.store.capabilities:
+        pytest.skip("events are written by a spool here")
+
+    def written(frame, event, arg):
+        if event == "return":
+            sys.settrace(None)
+            raise KeyboardInterrupt
+        return written
+
+    def interrupted(frame, event, arg):
+        called_by = frame.f_back.f_code.co_filename if frame.f_back else ""
+        is_it = frame.f_code.co_name == "write" and called_by.endswith(("streams.py", "events.py"))
+        return written if is_it else None
+
+    before = sys.gettrace()
+    with pytest.raises(KeyboardInterrupt), run.start() as ctx:
+        ctx.metrics.log(loss=1)
+        ctx.log("relax").append("begun")
+        sys.settrace(interrupted)
+        try:
+            if what == "a point":
+                ctx.metrics.log(loss=2)
+            elif what == "a line":
+                ctx.log("relax").append("ended")
+            else:
+                ctx.set_result("energy", 0.5)
+        finally:
+            sys.settrace(before)
+    assert run.metrics["loss"]["count"] == len(run.metrics.to_dicts()) == (2 if what == "a point" else 1)
+    assert ws.fsck(read_data=True).findings == ()
+
+
 def test_a_run_says_what_its_metrics_add_up_to(run, ws):
     log(run, "loss", {0: 3, 10: 0.5, 20: 1.5})
 

@@ -33,6 +33,7 @@ class MetricsFile(Growing):
         self._room = BATCH
         self._line = b""
         self._logging = False
+        self._is_sure = True
 
     def log(self, point: dict[str, Any]) -> None:
         """Append a point.
@@ -45,11 +46,15 @@ class MetricsFile(Growing):
             if self._logging and self._blocks is not None:  # a handler of a signal logs within this, or Ctrl-C left it
                 self._blocks.stop()
             self._logging = True
-            self.write(line)
-            self._line = line
-            self.summary.waiting.append(point)
-            if len(self.summary.waiting) >= self._room:
-                self._settle()
+            try:
+                self.write(line)
+                self._line = line
+                self.summary.waiting.append(point)
+                if len(self.summary.waiting) >= self._room:
+                    self._settle()
+            except BaseException:  # a full disk, Ctrl-C: the point may be in one of both only
+                self._is_sure = False
+                raise
             self._logging = False
 
     def _settle(self) -> None:
@@ -86,7 +91,13 @@ class MetricsFile(Growing):
             self._blocks = None
 
     def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "summary": self.summarised()}
+        facts = super()._facts()
+        if not self._is_sure:
+            from molexp._record.metrics import read_summary
+
+            read = read_summary(self._assets.writer.store, {"key": self._slot.key, **facts})
+            self._slot.summary = self.summary = read if read.names else self.summary
+        return {**facts, "summary": self.summarised()}
 
 
 class Metrics:

@@ -82,10 +82,11 @@ class Growing:
                     self._write_first(data)
                 while self._interleaved:
                     self._write_first(self._interleaved.pop(0))
-            except StoreError:
+            except BaseException as error:  # Ctrl-C, too: the bytes may be there that were not counted
                 self._plain = None
-                if self._record is not None:  # it was opened: part of a line may be there
-                    self._torn, self._counted = True, False
+                if self._record is not None:  # it was opened
+                    self._counted = False
+                    self._torn = self._torn or isinstance(error, StoreError)  # part of a line may be there
                 raise
             finally:
                 self._busy = False

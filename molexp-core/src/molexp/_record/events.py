@@ -9,7 +9,6 @@ from molexp._storage import layout
 from molexp._storage.layout import claim_key
 from molexp._values.documents import encode_line
 from molexp.contracts import Appender, Store
-from molexp.errors import StoreError
 
 if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
@@ -57,7 +56,7 @@ class EventFile:
             line = b"\n" + line
         try:
             self._appender.write(line)
-        except StoreError:
+        except BaseException:  # Ctrl-C, too: the line may be there that was not counted
             self._torn, self._counted = True, False
             raise
         self._torn = False
