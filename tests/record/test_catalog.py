@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 import molexp as me
@@ -100,6 +102,24 @@ def test_rows_have_the_names_of_run_json(lab_of_runs, place):
     assert row.provenance == document["provenance"]
     assert row.tags == ("best", "paper")
     assert list(row.execution_history) == document["execution_history"]
+
+
+def test_what_you_do_to_the_origin_of_one_run_changes_no_other(ws, exp):
+    for _ in range(2):
+        with exp.Run().start():
+            pass
+    one, two = ws.catalog.runs()
+    known = copy.deepcopy(ws.run(two.path).provenance)
+    assert known
+    assert known == two.origin == one.origin
+    for given in (
+        one.origin,
+        one["provenance.packages"],
+        ws.run(one.path).provenance,
+        me.describe_run(ws.run(one.path))["origin"],
+    ):
+        given.clear()
+    assert two.origin == ws.run(two.path).provenance == known
 
 
 def test_a_row_is_a_snapshot(lab_of_runs):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._catalog.index.columns import unpacked
 from molexp._query.evaluation import ABSENT, reach
 from molexp._record.causes import cause_of_run
+from molexp._values.copies import own_copy
 from molexp._values.documents import decode_object
 from molexp._values.ids import nearest, spelled
 from molexp._values.plain import restore
@@ -79,7 +80,7 @@ class RunRow(Mapping[str, Any]):
             found: dict[Any, Any] = self._flat()
             return found.get(column, ABSENT)
         try:
-            return reach({"provenance": self.origin or {}}, (column,))
+            return own_copy(reach({"provenance": self._origin() or {}}, (column,)))
         except (MolexpError, OSError):
             return ABSENT
 
@@ -207,6 +208,9 @@ class RunRow(Mapping[str, Any]):
     @property
     def origin(self) -> Mapping[str, Any] | None:
         """The document that `provenance` names: git commit, Python, packages; read once for all runs. None if there is none."""
+        return own_copy(self._origin())  # type: ignore[no-any-return]
+
+    def _origin(self) -> Mapping[str, Any] | None:
         return self._session.origin(self.provenance) if self._session else None
 
     @property

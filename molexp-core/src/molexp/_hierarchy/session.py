@@ -15,6 +15,7 @@ from molexp._record.journal import Journal, open_journal
 from molexp._record.workspace import WorkspaceDocument
 from molexp._recording.process import Process, this_process
 from molexp._storage import layout
+from molexp._values.copies import own_copy
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
 from molexp._values.threads import start_beside
@@ -222,12 +223,12 @@ class Session:
 
     def provenance_of(self, state: RunState) -> Mapping[str, Any] | None:
         """Return how the process of a run's newest attempt came to be; None if nothing is known."""
-        return self.origin(state.attempts[-1].contents.provenance if state.attempts else None)
+        return own_copy(self.origin(state.attempts[-1].contents.provenance if state.attempts else None))  # type: ignore[no-any-return]
 
     def origin(self, known: Any) -> Mapping[str, Any] | None:
         """Return the document of a provenance by its id; None if there is none.
 
-        Many runs name one, which is read once: its id is the hash of its content.
+        Many runs name one, which is read once: its id is the hash of its content. It is everybody's, so give away a copy.
         """
         if not isinstance(known, str):
             return None
