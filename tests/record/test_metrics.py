@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import threading
 
@@ -88,6 +89,26 @@ def test_after_ctrl_c_the_record_is_of_all_that_was_written(run, ws, place, what
             sys.settrace(before)
     assert run.metrics["loss"]["count"] == len(run.metrics.to_dicts()) == (2 if what == "a point" else 1)
     assert ws.fsck(read_data=True).findings == ()
+
+
+def test_a_point_that_an_interrupted_write_cut_in_half_takes_no_other_with_it(lab, lab_run, monkeypatch):
+    writing = os.write
+
+    def half(file, data):
+        if b'"loss":2' not in data:
+            return writing(file, data)
+        writing(file, data[:-3])
+        raise KeyboardInterrupt
+
+    with lab_run.start() as ctx:
+        ctx.metrics.log(loss=1)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, "write", half)
+            ctx.metrics.log(loss=2)
+        ctx.metrics.log(loss=3)
+    with pytest.warns(UserWarning, match="1 lines of 'metrics' are no points"):
+        assert [row["value"] for row in lab_run.metrics.to_dicts()] == [1, 3]
+    assert (lab_run.metrics["loss"]["count"], lab_run.metrics["loss"]["max"]) == (2, 3)
 
 
 def test_a_run_says_what_its_metrics_add_up_to(run, ws):

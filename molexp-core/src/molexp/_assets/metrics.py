@@ -52,8 +52,8 @@ class MetricsFile(Growing):
                 self.summary.waiting.append(point)
                 if len(self.summary.waiting) >= self._room:
                     self._settle()
-            except BaseException:  # a full disk, Ctrl-C: the point may be in one of both only
-                self._is_sure = False
+            except BaseException:  # a full disk, Ctrl-C: the point may be in one of both only, and not whole
+                self._is_sure, self._torn = False, True
                 raise
             self._logging = False
 
