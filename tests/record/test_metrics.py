@@ -121,6 +121,18 @@ def test_a_run_says_what_its_metrics_add_up_to(run, ws):
     assert me.describe_run(run)["metrics"] == {"loss": loss}
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_is_no_number_replaces_numbers_of_earlier_attempts_in_the_summary_too(run, ws, ends):
+    log(run, "val", {0: 9, 10: 5, 20: 1})
+    log(run, "val", {10: None, 11: "none yet", **({15: 4} if ends else {})})
+
+    numbers = [row["value"] for row in run.metrics.to_dicts() if type(row["value"]) is int]
+    assert numbers == ([9, 4] if ends else [9])
+    found = run.metrics["val"]
+    assert (found["last"], found["min"], found["count"]) == (numbers[-1], numbers[-1], len(numbers))
+    assert ws.catalog.runs("metrics.val.min < 4") == []
+
+
 def test_the_summary_is_in_the_end(place, run):
     log(run, "loss", {1: 2.5})
 

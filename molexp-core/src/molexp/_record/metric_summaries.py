@@ -31,6 +31,8 @@ class Summary:
         self.names: dict[str, Series] = {}
         self.left_out: set[str] = set()
         """Names beyond the first `MOST`, as far as those are `MOST`, too."""
+        self.others: dict[str, int] = {}
+        """Names under which something else than numbers was logged, and the lowest step of that; `MOST` at most."""
         self.waiting: list[Mapping[str, Any]] = []
         """Points that are to be taken in: several at a time cost less."""
         self._lock = threading.RLock()
@@ -81,7 +83,11 @@ class Summary:
                 continue
             for name, value in point.items():
                 number = value if type(value) is float or type(value) is int else _number(value)
-                if number is None or name in OWN:
+                if name in OWN:
+                    continue
+                if number is None:
+                    if name in self.others or len(self.others) < MOST:
+                        self.others[name] = min(step, self.others.get(name, step))
                     continue
                 if (one := known(name)) is not None:
                     _take_in(one, number, step)
@@ -95,6 +101,8 @@ class Summary:
         found: dict[str, Any] = {"metrics": {name: to_document(one, steps=True) for name, one in self.names.items()}}
         if self.left_out:
             found["left_out"] = len(self.left_out)
+        if self.others:
+            found["others"] = dict(self.others)
         return found
 
 

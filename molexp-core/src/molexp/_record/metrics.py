@@ -95,14 +95,14 @@ def _kept(
     limits: dict[str, Limits] = {}  # by task
     for attempt in reversed(attempts):
         records = [one for one in attempt.contents.assets.values() if one.get("kind") == METRICS]
-        own: list[tuple[str, dict[str, Series]]] = []
+        own: list[tuple[str, Limits]] = []
         for record in sorted(records, key=lambda one: str(one.get("created_at")), reverse=True):
-            names, left_out = _summary(store, record, live)
+            names, left_out, others = _summary(store, record, live)
             task = task_of(record)
             yield _below(store, record, names, limits.get(task, {})), left_out
-            own.append((task, names))
-        for task, names in own:
-            lower(limits.setdefault(task, {}), {name: one[LOWEST] for name, one in names.items()})
+            own += (task, {name: one[LOWEST] for name, one in names.items()}), (task, others)
+        for task, lowest in own:
+            lower(limits.setdefault(task, {}), lowest)
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
@@ -115,16 +115,19 @@ def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], li
     return {name: kept[name] for name in names if name in kept}
 
 
-def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Series], int]:
-    """Return the summary in the record of metrics; of an older record, the file is read."""
+def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[dict[str, Series], int, Limits]:
+    """Return the summary in the record of metrics, with the first steps of what is no number; of an older record, the file is read."""
     found = record.get("summary") or live.get(str(record.get("key")))
     if not isinstance(found, dict):
         read = read_summary(store, _sized(store, record))
-        return read.names, len(read.left_out)
+        return read.names, len(read.left_out), {**read.others}
     metrics = found.get("metrics")
     items = metrics.items() if isinstance(metrics, dict) else ()
     names = {name: one for name, stored in items if (one := from_document(stored)) is not None}
-    return names, count(found.get("left_out"))
+    others = found.get("others")
+    told = others.items() if isinstance(others, dict) else ()
+    steps: Limits = {name: step for name, step in told if type(step) is int}
+    return names, count(found.get("left_out")), steps
 
 
 def _sized(store: Store, record: Mapping[str, Any]) -> Mapping[str, Any]:
