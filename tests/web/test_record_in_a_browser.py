@@ -252,6 +252,7 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
             ctx.set_result("x", 1)
             ctx.metrics.log(step=5, loss=1.0)
     planned = old.Run({"n": 5}, id="planned")
+    dropped = old.Run({"n": 6}, id="dropped")
     export(lab, folder.copy)
     with planned.start() as ctx:
         ctx.set_result("y", 1)
@@ -264,14 +265,19 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
     lab.run("old/e/tagged").annotate(tags=["a", "b"])
     lab.run("old/e/tagged").annotate(untag=["a"])
     lab.run("old/e/deleted").delete()
+    for run in (dropped, old.Run(id="dropped-too")):
+        run.cancel("not needed")
     new = lab.Project("new").Experiment("α", params={"large": 2**70, "nested": {"a": [1, {"b": 2}]}})
     with new.Run(id="values").start() as ctx:
         ctx.set_result("nan", float("nan"))
         ctx.set_result("__proto__", {"polluted": 2**63 + 1})
         ctx.metrics.log(step=0, loss=float("nan"), accuracy=1)
-    for name in ("archived", "gone"):
+    for name in ("archived", "shelved", "gone"):
         new.Run(id=name)
     new.run("archived").archive()
+    shelved = new.run("shelved")
+    for change in (shelved.archive, shelved.delete, shelved.restore):
+        change()
     new.run("gone").delete()
     builder = WorkflowBuilder(name="two")
 

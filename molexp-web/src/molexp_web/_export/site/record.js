@@ -277,7 +277,10 @@ async function readRun(path, known) {
   attempts = attempts.filter((one) => one.head.type !== "void");
   attempts.slice(0, -1).filter((one) => !one.ended).forEach((one) => { one.status = "interrupted"; });
   const last = attempts.at(-1), results = new Map(numbers.length > AT_ONCE ? Object.entries(known?.results ?? {}) : []), metrics = new Map(), logged = new Set();
-  const doc = { ...known, path, status: last?.status ?? known?.status ?? "pending", silent: 0 };
+  const edits = await editsOf(base, names, known);
+  if (edits.hidden) return { ...known, path, status: edits.hidden, read: [] };
+  const unstarted = edits.cancelled ? "cancelled" : (known?.before ?? "pending");
+  const doc = { ...known, path, status: last?.status ?? unstarted, silent: 0 };
   for (const one of attempts) {
     if (one.head.fresh === true) { results.clear(); metrics.clear(); }
     for (const [name, value] of one.results) { results.delete(name); results.set(name, plainly(value)); }
@@ -293,13 +296,11 @@ async function readRun(path, known) {
     for (const [name, value] of mine) metrics.set(name, logged.has(name) ? { last: value.last } : value);
     for (const name of mine.keys()) logged.add(name);
   }
-  const edits = await editsOf(base, names, known);
-  if (edits.hidden) return { ...known, path, status: edits.hidden, read: [] };
   const owner = objectOf(last?.head.owner), ends = Date.parse(last?.head.ended_at), starts = Date.parse(last?.head.started_at);
   return Object.assign(doc, {
     created_at: textOf(definition.created_at) ?? "", replica: definition.replica, profile: textOf(definition.profile),
     parameters: plainly(objectOf(definition.parameters)), config: plainly(objectOf(definition.config)), results: Object.fromEntries(results), metrics: Object.fromEntries(metrics),
-    cause: textOf(last?.head.cause), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), seconds: ends - starts >= 0 ? (ends - starts) / 1000 : null,
+    cause: textOf(last?.head.cause) ?? (!last && edits.cancelled ? "cancel" : null), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), seconds: ends - starts >= 0 ? (ends - starts) / 1000 : null,
     attempts: attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
       error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null })),
     read: attempts,
@@ -309,15 +310,17 @@ async function readRun(path, known) {
 async function editsOf(base, names, known) {
   const keys = names.filter((name) => /^edits\/[a-z0-9][a-z0-9._-]*\.json$/.test(name)).sort();
   if (live.how === "unlisted" || keys.length > 200) return { tags: known?.tags, notes: known?.notes };
-  const found = { tags: new Set(), notes: [], hidden: "" };
+  const found = { tags: new Set(), notes: [], cancelled: false };
+  let deleted = false, archived = false;
   for (const key of keys) {
     const edit = await documentOf(base + key, true).catch(() => ({}));
-    if (/^(delete|restore)$/.test(edit.op)) found.hidden = edit.op === "delete" ? "deleted" : "";
-    if (/^(archive|unarchive)$/.test(edit.op) && found.hidden !== "deleted") found.hidden = edit.op === "archive" ? "archived" : "";
+    if (/^(delete|restore)$/.test(edit.op)) deleted = edit.op === "delete";
+    if (/^(archive|unarchive)$/.test(edit.op)) archived = edit.op === "archive";
+    if (edit.op === "cancel" && edit.attempt === 0) found.cancelled = true; // it counts until somebody starts the run all the same
     if (edit.op !== "annotate") continue;
     listOf(edit.tags).forEach((tag) => found.tags.add(String(tag)));
     listOf(edit.untag).forEach((tag) => found.tags.delete(String(tag)));
     if (edit.note) found.notes.push({ at: textOf(edit.at), text: String(edit.note) });
   }
-  return { ...found, tags: [...found.tags].sort() };
+  return { ...found, tags: [...found.tags].sort(), hidden: deleted ? "deleted" : archived ? "archived" : "" };
 }
