@@ -247,7 +247,7 @@ def test_where_journals_are_hidden_small_experiments_are_listed_and_large_ones_a
 
 def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
     lab, old = folder.lab, folder.lab.Project("old").Experiment("e")
-    for name in ("again", "anew", "tagged", "deleted"):
+    for name in ("again", "anew", "often", "tagged", "deleted"):
         with old.Run(id=name).start() as ctx:
             ctx.set_result("x", 1)
             ctx.metrics.log(step=5, loss=1.0)
@@ -262,6 +262,9 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
     with pytest.raises(KeyError), lab.run("old/e/anew").start(fresh=True) as ctx:
         ctx.set_result("z", 3)
         raise KeyError(labs.SCRIPT)
+    for number in range(24):
+        with lab.run("old/e/often").start() as ctx:
+            ctx.set_result(f"r{number}", number)
     lab.run("old/e/tagged").annotate(tags=["a", "b"])
     lab.run("old/e/tagged").annotate(untag=["a"])
     lab.run("old/e/deleted").delete()
@@ -271,7 +274,7 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
     with new.Run(id="values").start() as ctx:
         ctx.set_result("nan", float("nan"))
         ctx.set_result("__proto__", {"polluted": 2**63 + 1})
-        ctx.metrics.log(step=0, loss=float("nan"), accuracy=1)
+        ctx.metrics.log(step=0, loss=float("nan"), accuracy=1, **{f"m{number}": number for number in range(300)})
     for name in ("archived", "shelved", "gone"):
         new.Run(id=name)
     new.run("archived").archive()

@@ -12,6 +12,8 @@ const BLIND = 20; // times as long a run may be silent whose sign of life a serv
 const EXPERIMENTS = 500; // that the copy names
 const FOLDERS = 100; // of experiments that are listed at a time
 const AT_ONCE = 20; // runs, of those that nobody looks at, that are read at a look
+const ATTEMPTS = 500; // that are read at once of a run of which nothing is known
+const METRICS = 1000; // that have a summary
 const ID = /^[a-z0-9][a-z0-9._-]*$/;
 
 /** What is known of the record since the manifest was read. */
@@ -256,7 +258,7 @@ const ofBoth = (pick, a, b) => (typeof a !== "number" ? b : typeof b !== "number
 /** Fold summaries of metrics: of files of one attempt, or of attempts, of which the later one has the last value. */
 function summed(found, summaries, again) {
   for (const summary of summaries) {
-    for (const [name, one] of Object.entries(objectOf(objectOf(summary).metrics)).slice(0, 200)) {
+    for (const [name, one] of Object.entries(objectOf(objectOf(summary).metrics)).slice(0, METRICS)) {
       const { last = null, min = null, max = null } = plainly(objectOf(one)), before = found.get(name);
       // Of points that a later attempt replaces, only the points tell whether they were the least or the greatest.
       if (again && before) found.set(name, { last });
@@ -273,16 +275,18 @@ async function readRun(path, known) {
   if (definition.type === "void") definition = await documentOf(`${base}run.2.json`);
   const numbers = [...new Set(names.map((name) => name.match(/^executions\/([1-9]\d*)\.(?:jsonl|end\.json)$/)?.[1]).filter(Boolean).map(Number))].sort((a, b) => a - b);
   let attempts = [];
-  for (const number of numbers.slice(-AT_ONCE)) attempts.push(await attemptOf(base, number, names));
+  // Of very many attempts the newest are read; what was known of the others stays.
+  const told = listOf(known?.attempts), many = Math.min(ATTEMPTS, Math.max(AT_ONCE, numbers.length - told.length)), cut = numbers.length > many, read = numbers.slice(-many);
+  for (const number of read) attempts.push(await attemptOf(base, number, names));
   attempts = attempts.filter((one) => one.head.type !== "void");
   attempts.slice(0, -1).filter((one) => !one.ended).forEach((one) => { one.status = "interrupted"; });
-  const last = attempts.at(-1), results = new Map(numbers.length > AT_ONCE ? Object.entries(known?.results ?? {}) : []), metrics = new Map(), logged = new Set();
+  const last = attempts.at(-1), results = new Map(Object.entries((cut && known?.results) || {})), metrics = new Map(Object.entries((cut && known?.metrics) || {})), logged = new Set(metrics.keys());
   const edits = await editsOf(base, names, known);
   if (edits.hidden) return { ...known, path, status: edits.hidden, read: [] };
   const unstarted = edits.cancelled ? "cancelled" : (known?.before ?? "pending");
   const doc = { ...known, path, status: last?.status ?? unstarted, silent: 0 };
   for (const one of attempts) {
-    if (one.head.fresh === true) { results.clear(); metrics.clear(); }
+    if (one.head.fresh === true) [results, metrics, logged].forEach((all) => all.clear());
     for (const [name, value] of one.results) { results.delete(name); results.set(name, plainly(value)); }
     let summaries = one.assets.map((asset) => asset.summary).filter(Boolean);
     if (one === last && !one.ended) {
@@ -301,8 +305,8 @@ async function readRun(path, known) {
     created_at: textOf(definition.created_at) ?? "", replica: definition.replica, profile: textOf(definition.profile),
     parameters: plainly(objectOf(definition.parameters)), config: plainly(objectOf(definition.config)), results: Object.fromEntries(results), metrics: Object.fromEntries(metrics),
     cause: textOf(last?.head.cause) ?? (!last && edits.cancelled ? "cancel" : null), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), seconds: ends - starts >= 0 ? (ends - starts) / 1000 : null,
-    attempts: attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
-      error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null })),
+    attempts: told.filter((one) => one.attempt < read[0]).concat(attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
+      error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null }))),
     read: attempts,
   });
 }
