@@ -260,6 +260,7 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
         ctx.metrics.log(step=3, loss=9.0)
         ctx.set_result("y", 2)
     with pytest.raises(KeyError), lab.run("old/e/anew").start(fresh=True) as ctx:
+        ctx.metrics.log(step=7, loss=2.0)
         ctx.set_result("z", 3)
         raise KeyError(labs.SCRIPT)
     for number in range(24):
@@ -316,5 +317,8 @@ def test_it_reads_of_runs_what_the_catalog_says(browser, folder):
             assert [name for name, (left, right) in same.items() if left != right] == [], same
         visitor.page.evaluate("location.hash = '#/runs/old/e/again'")
         visitor.reads("figcaption", "loss: 9 at step 3")
+        visitor.page.evaluate("location.hash = '#/runs/old/e/anew'")
+        visitor.reads("figcaption", "loss: 2 at step 7")
+        assert visitor.page.evaluate("live.details.get('old/e/anew').shown.curves[0].x") == [7], "it began anew"
         assert visitor.page.evaluate("({}).polluted") is None
         assert visitor.told == []

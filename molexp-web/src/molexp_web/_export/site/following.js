@@ -85,18 +85,21 @@ async function readDetails(run) {
     live.details.set(run.path, now);
   }
   const assets = run.read.flatMap((one) => one.assets.map((asset) => ({ ...asset, attempt: one.number })));
-  let gap = now.shown.gap ?? false, trace = null;
+  const fresh = run.read.findLast((one) => one.head.fresh === true)?.number ?? 0;
+  if (fresh > (run.exported ?? 0) && now.fresh !== fresh) now.curves.clear(); // no points of earlier attempts are kept
+  now.fresh = fresh;
+  let gap = now.shown.gap ?? false;
   for (const { key, kind, name, producer, attempt } of assets.slice(0, 200)) {
     if (textOf(key) === null || !["metrics", "log", "error_trace"].includes(kind)) continue;
     let state = now.places.get(key);
-    if (attempt <= now.settled) continue;
+    if (attempt <= now.settled || (kind === "metrics" && attempt < fresh)) continue;
     if (!state) now.places.set(key, state = { at: 0 });
     try {
       if (kind !== "metrics" && !state.at) state.at = Math.max(0, ((await about(key)).size || 0) - 2 * LOG);
       const text = await added(key, state), task = textOf(objectOf(producer).task);
       if (kind === "metrics") addPoints(now.curves, text, task ? `${task}: ` : "", attempt);
       else if (kind === "log") now.logs.set(String(name), ((now.logs.get(String(name)) ?? "") + text).slice(-LOG));
-      else trace = now.trace = (now.trace ?? "") + text;
+      else now.trace = (now.trace ?? "") + text;
       gap ||= kind === "metrics" && state.gap === true;
     } catch { /* It is not there yet, or damaged: the rest is shown. */ }
   }
