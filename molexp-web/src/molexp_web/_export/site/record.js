@@ -229,11 +229,16 @@ async function attemptOf(base, number, names) {
       if (event.type === "claim" || event.type === "void") found.head = event;
       if (task !== null) retries.set(task, Math.max(retry, retries.get(task) ?? 0));
       if (event.type === "task" && !/^(pending|running)$/.test(event.status)) accepted.add(`${retry} ${task}`);
-      if (event.type === "result" && !event.rank && textOf(event.name) !== null) said.push({ ...event, task, retry });
+      if (event.type === "result" && textOf(event.name) !== null) said.push({ ...event, task, retry });
       if (event.type === "asset" && isObject(event.asset)) assets.set(event.asset.key, event.asset);
     }
   }
-  for (const { task, retry, name, value } of said) if (task === null || retry === retries.get(task) || accepted.has(`${retry} ${task}`)) found.results.set(name, value);
+  const ranks = new Map(); // by result: of several ranks, the lowest one's counts
+  for (const { task, retry, name, value, rank } of said) {
+    if (!(task === null || retry === retries.get(task) || accepted.has(`${retry} ${task}`)) || (Number(rank) || 0) > (ranks.get(name) ?? Infinity)) continue;
+    ranks.set(name, Number(rank) || 0);
+    found.results.set(name, value);
+  }
   found.assets = [...assets.values()];
   return found;
 }
