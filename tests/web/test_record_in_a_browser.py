@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -69,6 +69,19 @@ class Unlisted(Silent):
 class Hiding(Silent):
     def send_head(self) -> Any:
         return self.send_error(403) if "/." in self.path else super().send_head()
+
+
+class Starting(Silent):
+    """It is busy when it is asked for something for the first time."""
+
+    asked: ClassVar[set[str]]
+
+    def send_head(self) -> Any:
+        path = self.path.removeprefix("/lab/")
+        if path in ("workspace.json", "projects/", ".molexp/") and path not in self.asked:
+            self.asked.add(path)
+            return self.send_error(503)
+        return super().send_head()
 
 
 @attrs.frozen
@@ -224,6 +237,22 @@ def test_where_nothing_is_listed_known_runs_move_and_a_silent_one_is_not_called_
         visitor.page.evaluate("look()")
         visitor.reads("h1", "succeeded")
         assert [one for one in visitor.told if "404" not in one] == [], "that a folder cannot be listed is said"
+
+
+@pytest.mark.parametrize("folder", [Starting], indirect=True)
+def test_a_server_that_is_busy_for_a_while_is_asked_again(browser, folder):
+    Starting.asked = set()
+    export(folder.lab, folder.copy)
+    folder.lab.run("potentials/train/only").annotate(tags=["later"])
+    with visiting(browser, folder.address) as visitor:
+        for _ in range(LOOKS):
+            visitor.page.evaluate("look()")
+            if visitor.page.evaluate("live.docs.get('potentials/train/only')?.tags?.includes('later') ?? false"):
+                break
+        visitor.reads("#record", "This page reads what is new from the workspace itself")
+        assert visitor.page.evaluate("live.docs.get('potentials/train/only').tags") == ["later"], "a journal says so"
+        assert Starting.asked == {"workspace.json", "projects/", ".molexp/"}
+        assert [one for one in visitor.told if "503" not in one] == []
 
 
 @pytest.mark.parametrize("folder", [Hiding], indirect=True)

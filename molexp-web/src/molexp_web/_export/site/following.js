@@ -279,15 +279,16 @@ async function lookAtRecord() {
   live.entries.clear();
   if (live.how === null) {
     if (live.tries++ % 6) return false;
-    try { await reach(); } catch (error) { live.how = error instanceof TypeError ? null : "away"; }
-    if (live.how === null) return false; // nobody answered: that may pass
+    try { await reach(); } catch (error) { live.how = error instanceof TypeError || passes(error) ? null : "away"; }
+    if (live.how === null) return false; // nobody answered
     if (live.how !== "away" && molexp.manifest.total) live.last = (await exportedAt([molexp.manifest.total - 1]))[0].created_at;
   }
   if (live.how === "away") return false;
   live.looks++;
   if (live.how !== "unlisted") {
     const every = live.looks % 6 === 1; // a server may hide what begins with a dot
-    const gap = live.mute ? every : await readJournals().catch((error) => { live.mute = error.status >= 400; return every; });
+    const heard = (gap) => { live.mute = false; return gap; }, refused = (error) => { live.mute ||= error.status >= 400 && !passes(error); return every; };
+    const gap = live.mute && !every ? false : await readJournals().then(heard, refused);
     if (gap) await listRuns().catch(() => {});
   }
   const { parts } = place(), page = parts[0] === "runs" && isRun(parts.slice(1).join("/")) ? parts.slice(1).join("/") : "", open = live.shown.get(page)?.run;

@@ -14,6 +14,7 @@ const FOLDERS = 100; // of experiments that are listed at a time
 const AT_ONCE = 20; // runs, of those that nobody looks at, that are read at a look
 const ATTEMPTS = 500; // that are read at once of a run of which nothing is known
 const METRICS = 1000; // that have a summary
+const PATIENCE = 18; // looks at a server that refuses to list folders as if it were busy
 const ID = /^[a-z0-9][a-z0-9._-]*$/;
 
 /** What is known of the record since the manifest was read. */
@@ -73,6 +74,9 @@ async function ask(address, options = {}) {
   if (!answer.ok) throw Object.assign(new Error(`${answer.status} ${answer.statusText}`), { status: answer.status, gone: answer.status === 404 });
   return answer;
 }
+
+/** Tell whether an error may pass: the server is busy or is started again. */
+const passes = (error) => error.name === "TimeoutError" || [408, 429, 500, 502, 503, 504].includes(error.status);
 
 /** Return size, time and a signature of a file, as a listing or the server tells them. */
 async function about(key) {
@@ -183,7 +187,8 @@ async function reach() {
   if (record.bucket !== undefined) live.bucket = new URL(record.bucket, page).href;
   try {
     if (!(await list("projects/")).size) throw new Error("This is no listing.");
-  } catch {
+  } catch (error) {
+    if (passes(error) && live.tries < PATIENCE) throw error;
     live.how = "unlisted";
   }
 }
