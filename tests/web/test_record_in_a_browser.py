@@ -156,6 +156,15 @@ def begin() -> Iterator[Callable[[Place], Moving]]:
         one.stdout.close()
 
 
+CHANGES = """
+import sys
+import molexp as me
+lab = me.Workspace.load(sys.argv[1])
+with lab.run("potentials/train/only").start() as ctx:
+    ctx.set_result("rmse", 0.25)
+lab.run("solvation/relax/r0").delete()
+"""
+
 HURT = "projects/potentials/experiments/train/runs/hurt"
 LOOKS = 50
 RUN = "#/runs/potentials/train/moving"
@@ -237,6 +246,27 @@ def test_where_nothing_is_listed_known_runs_move_and_a_silent_one_is_not_called_
         visitor.page.evaluate("look()")
         visitor.reads("h1", "succeeded")
         assert [one for one in visitor.told if "404" not in one] == [], "that a folder cannot be listed is said"
+
+
+def test_what_was_announced_and_compacted_is_looked_at_when_it_is_shown(browser, folder):
+    lab = folder.lab
+    export(lab, folder.copy)
+    with warm.Popen([sys.executable, "-c", CHANGES, lab.url]) as process:
+        assert process.wait(60) == 0
+    assert lab.catalog.compact().counts["snapshot"] == 1
+    with visiting(browser, f"{folder.address}#/runs?columns=results.rmse") as visitor:
+        visitor.reads("tbody tr", "deleted")
+        visitor.reads("tbody td", "0.25")
+        visitor.reads("#record", "Of runs that had ended, what changed since the copy shows when they are looked at.")
+        asked: list[str] = []
+        visitor.page.on("request", lambda one: asked.append(one.url))
+        visitor.page.evaluate("look()")
+        assert [one for one in asked if "/lab/projects/" in one] == [], "once"
+        visitor.page.evaluate(
+            "for (let at = 0; at < TOLD + 2; at++) tell(`potentials/train/n${at}`);"
+            "document.getElementById('record').textContent = noteOnRecord()"
+        )
+        visitor.reads("#record", "More is new than a page can read")
 
 
 @pytest.mark.parametrize("folder", [Starting], indirect=True)

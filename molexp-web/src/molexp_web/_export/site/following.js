@@ -5,6 +5,8 @@ const PICTURE = /\.(png|jpe?g|gif|webp)$/i;
 const PLACES = ["path", "status", "created_at", "seconds", "host", "profile", "replica"];
 const RUN_KEY = /^projects\/([^/]+)\/experiments\/([^/]+)\/runs\/([^/]+)\//;
 
+const TOLD = 5000; // runs that wait to be read
+
 const goesOn = (run) => !["succeeded", "failed", "cancelled", "interrupted", "deleted", "archived"].includes(run.status);
 const totalRuns = () => molexp.manifest.total + live.fresh.length;
 
@@ -164,7 +166,8 @@ const isRun = (path) => path.split("/").length === 3 && path.split("/").every((i
 
 /** Remember that a run may have changed: by a file of it, if one is known. */
 function tell(path, file = "") {
-  if (!isRun(path) || live.told.size > 5000) return;
+  if (!isRun(path)) return;
+  if (live.told.size >= TOLD && !live.told.has(path)) { live.missed = true; return; }
   if (!live.told.has(path)) live.told.set(path, { times: 0, files: new Set() });
   live.told.get(path).files.add(file);
 }
@@ -289,23 +292,27 @@ async function lookAtRecord() {
     const every = live.looks % 6 === 1; // a server may hide what begins with a dot
     const heard = (gap) => { live.mute = false; return gap; }, refused = (error) => { live.mute ||= error.status >= 400 && !passes(error); return every; };
     const gap = live.mute && !every ? false : await readJournals().then(heard, refused);
+    if (gap && !(live.mute && live.gap)) live.gap = live.looks;
     if (gap) await listRuns().catch(() => {});
   }
   const { parts } = place(), page = parts[0] === "runs" && isRun(parts.slice(1).join("/")) ? parts.slice(1).join("/") : "", open = live.shown.get(page)?.run;
-  const looked = page && (!open || goesOn(nowOf(open)) || live.told.has(page) || (live.docs.has(page) ? live.details.get(page)?.of !== live.docs.get(page) : !open.details));
+  const doubted = (path) => (live.checked.get(path) ?? 0) < live.gap; // what changed may not be announced any more
+  const looked = page && (!open || goesOn(nowOf(open)) || doubted(page) || live.told.has(page) || (live.docs.has(page) ? live.details.get(page)?.of !== live.docs.get(page) : !open.details));
   for (const [path, { number }] of live.shown) if (number < molexp.manifest.total) live.numbers.set(path, number);
   const planned = live.looks % 6 === 1; // of those that only wait, a journal tells that they begin
   const shown = [...live.shown].filter(([, { run }]) => goesOn(nowOf(run)) && (planned || nowOf(run).status !== "pending")).map(([path]) => path).slice(0, ROWS);
+  const again = [...live.shown.keys()].filter(doubted).slice(0, AT_ONCE);
   const leased = new Set([...live.leases.keys()].map((name) => name.split("/").at(-1).split("~").slice(0, 3).join("/")));
   const going = [...live.going].filter((path) => !leased.has(path)); // those with a sign of life are read when they are shown
   const from = going.length ? (live.looks * AT_ONCE) % going.length : 0;
-  const wanted = new Set([looked && page, ...shown, ...[...live.told.keys()].slice(-ROWS), ...going.slice(from, from + AT_ONCE)].filter(Boolean));
+  const wanted = new Set([looked && page, ...shown, ...again, ...[...live.told.keys()].slice(-ROWS), ...going.slice(from, from + AT_ONCE)].filter(Boolean));
   let changed = false;
   const one = async (path) => {
-    const told = live.told.get(path);
+    const told = live.told.get(path), files = doubted(path) ? null : told?.files;
     live.told.delete(path);
+    live.checked.set(path, live.looks);
     try {
-      if (await readAgain(path, path === page, told?.files)) changed = true;
+      if (await readAgain(path, path === page, files)) changed = true;
     } catch (error) {
       if (error.gone && told?.times < 3) live.told.set(path, { ...told, times: told.times + 1 }); // it was announced, and may come to be
       else if (!error.gone) live.unread.add(path);
@@ -322,6 +329,9 @@ function noteOnRecord() {
   if (live.how === null || live.how === "away") return "";
   few.push(live.how === "unlisted" ? "Runs that go on are read from the workspace itself. This server lists no folders: new runs appear with the next export." : "This page reads what is new from the workspace itself.");
   if (live.partial) few.push("Some experiments are too large to be listed: runs that ended before this page was opened may appear with the next export only.");
+  if (live.gap) few.push("Of runs that had ended, what changed since the copy shows when they are looked at.");
+  if (live.missed) few.push("More is new than a page can read: the rest appears with the next export.");
+  else if (live.told.size > ROWS) few.push(`${counted(live.told.size)} more runs are still to be read.`);
   if (live.unread.size) few.push(`${counted(live.unread.size)} ${live.unread.size === 1 ? "run" : "runs"} cannot be read.`);
   return few.join(" ");
 }

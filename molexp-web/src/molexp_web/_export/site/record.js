@@ -23,7 +23,8 @@ const live = { shown: new Map() };
 function forgetRecord() {
   const { record, open = [] } = molexp.manifest, same = JSON.stringify(record) === JSON.stringify(live.record);
   Object.assign(live, {
-    record, how: same && live.how === "away" ? "away" : null, now: 0, looks: 0, tries: 0, partial: false, mute: false, unread: new Set(),
+    record, how: same && live.how === "away" ? "away" : null, now: 0, looks: 0, tries: 0, partial: false, mute: false, missed: false, unread: new Set(),
+    gap: 0, checked: new Map(), // the look at which announcements may have been missed, and those at which runs were read
     docs: new Map(), // by path, what is now true of a run
     fresh: [], // paths of runs that the copy has not, in the order of their creation
     numbers: new Map(open), // in the copy, by path: of runs that went on, and of others that were looked at
