@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,21 @@ def test_of_two_exports_at_once_the_later_one_begins_again(small, tmp_path):
     assert [one["tags"] for one in runs_of(copy) if one["path"] == run.path] == [["good", "newer"]]
 
 
+def test_what_another_export_is_writing_stays(small, tmp_path):
+    copy = tmp_path / "copy"
+    others = iter([copy])
+
+    def other():
+        for one in others:
+            mine = {name for name in files_of(copy) if name.startswith("details/")}
+            small.run("solvation/relax/r0").delete()
+            export(small, str(one))
+            assert mine, "this one has written some by then"
+            assert mine <= files_of(copy)
+
+    export(small, str(copy), progress=other)
+
+
 def test_what_an_export_left_that_was_killed_is_removed_by_the_next(small, tmp_path):
     copy = tmp_path / "copy"
     program = (
@@ -264,7 +280,9 @@ def test_what_an_export_left_that_was_killed_is_removed_by_the_next(small, tmp_p
     mine, torn = copy / "details/mine.txt", copy / "details/.tmp-torn"
     mine.write_text("mine")
     torn.write_text("a beginning")
-    os.utime(torn, (0, 0))
+    ago = time.time() - 7200  # what was written just now may be another export's that is going on
+    for path in (torn, *(copy / name for name in left)):
+        os.utime(path, (ago, ago))
     for path in ("solvation/relax/r0", "potentials/train/only"):
         small.run(path).delete()
     export(small, str(copy))

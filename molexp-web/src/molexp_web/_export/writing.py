@@ -211,9 +211,13 @@ class Copy:
             self.store.remove_leftovers(_STALE)
 
     def _unnamed(self) -> set[str]:
-        """Return the names of all parts and files that are there: an export that was killed has named none of its own."""
-        found = (entry.key for folder in _FOLDERS for entry in self.store.list(folder.rstrip("/")))
-        return {name for name in found if _OURS.fullmatch(name)}
+        """Return the names of old parts and files: an export that was killed has named none of its own.
+
+        Those of the last hour may be another export's that is going on here, and names them in an instant.
+        """
+        old = time.time() - _STALE
+        found = (entry for folder in _FOLDERS for entry in self.store.list(folder.rstrip("/")))
+        return {one.key for one in found if 0 < one.modified < old and _OURS.fullmatch(one.key)}
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:
