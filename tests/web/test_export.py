@@ -319,7 +319,9 @@ def test_a_workspace_elsewhere_is_not_named(small, tmp_path_factory):
     assert having(copy, "lab/") == []
 
 
-@pytest.mark.parametrize("given", ["file:///lab", "https://host/lab?x=1", "https://a b/lab", "//host/lab", ""])
+@pytest.mark.parametrize(
+    "given", ["file:///lab", "https://host/lab?x=1", "../lab/#", "https://a b/lab", "//host/lab", "/\\\\host/lab", ""]
+)
 def test_an_address_that_pages_cannot_read_is_refused(small, tmp_path, given):
     with pytest.raises(ValueError, match="give the address of the workspace for a browser"):
         export(small, str(tmp_path / "copy"), record=given)

@@ -84,7 +84,7 @@ def policy_of(record: dict[str, str] | None) -> str:
 def _checked(given: str) -> str:
     parts = urlsplit(given)
     absolute = parts.scheme in _WEB and _HOST.fullmatch(parts.netloc)
-    if parts.query or parts.fragment or not (absolute or (not parts.scheme and not parts.netloc and given)):
+    if any(one in given for one in "?#\\") or not (absolute or (not parts.scheme and not parts.netloc and given)):
         raise ValueError(
             f"--record {given}: give the address of the workspace for a browser, like ../lab/ or https://host/lab/."
         )
