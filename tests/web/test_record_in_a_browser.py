@@ -165,6 +165,7 @@ with lab.run("potentials/train/only").start() as ctx:
 lab.run("solvation/relax/r0").delete()
 """
 
+STRANGE = '{"toString":0,"valueOf":0}'  # no text, and nothing can be made one of it
 HURT = "projects/potentials/experiments/train/runs/hurt"
 LOOKS = 50
 RUN = "#/runs/potentials/train/moving"
@@ -197,7 +198,9 @@ def test_a_run_that_goes_on_is_seen_to_move_and_a_new_one_appears(browser, reque
         assert files == [], "nothing is new, so no file is read"
         page.evaluate("location.hash = '#/runs?sort=-created_at'")
         place.write(f"{HURT}/run.json", b'{"schema":1,')
-        place.write(".molexp/journals/feedfeedfeedfeed-000001.jsonl", f'{{"keys":["{HURT}/run.json"]}}\n'.encode())
+        place.write(
+            ".molexp/journals/feedfeedfeedfeed-000001.jsonl", f'{{"keys":[{STRANGE},"{HURT}/run.json"]}}\n'.encode()
+        )
         with place.lab.Project("later").Experiment("e").Run({labs.SCRIPT: labs.SCRIPT}, id="fresh").start() as ctx:
             ctx.metrics.log(step=7, loss=3.5)
             ctx.set_result("rmse", 0.75)

@@ -200,7 +200,7 @@ async function readJournals() {
     if (!found) continue;
     const old = state.at === 0 && found.at && found.at < made();
     if (old) state.at = found.size;
-    else for (const line of linesOf(await added(key, state))) for (const one of listOf(line.keys).slice(0, 5000)) { const run = String(one).match(RUN_KEY); if (run) tell(run.slice(1).join("/"), String(one).slice(run[0].length)); }
+    else for (const line of linesOf(await added(key, state))) for (const one of listOf(line.keys).slice(0, 5000)) { const run = textOf(one)?.match(RUN_KEY); if (run) tell(run.slice(1).join("/"), one.slice(run[0].length)); }
     if (state.gap) { // a line was too long to be read whole: it told of very many runs
       missed = true;
       state.gap = false;
