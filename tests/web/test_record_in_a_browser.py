@@ -388,6 +388,8 @@ def _compared(browser, folder):
                 row["metrics"]["loss"] = {"last": 9.0}
             same = {name: (run.get(name) or None, row.get(name) or None) for name in names[:-1]}
             assert [name for name, (left, right) in same.items() if left != right] == [], same
+        waits = "readRun('old/e/tagged', { before: 'queued', exported: %s }).then((run) => run.status)"
+        assert [visitor.page.evaluate(waits % number) for number in (0, 1)] == ["succeeded", "queued"]
         visitor.page.evaluate("location.hash = '#/runs/old/e/again'")
         visitor.reads("figcaption", "loss: 9 at step 3")
         visitor.page.evaluate("location.hash = '#/runs/old/e/anew'")

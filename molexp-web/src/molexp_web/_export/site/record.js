@@ -295,7 +295,8 @@ async function readRun(path, known) {
   const edits = await editsOf(base, names, known);
   if (edits.hidden) return { ...known, path, status: edits.hidden, read: [] };
   const unstarted = edits.cancelled ? "cancelled" : (known?.before ?? "pending");
-  const doc = { ...known, path, status: last?.status ?? unstarted, silent: 0 };
+  const waits = known?.before === "queued" && attempts.length + numbers.length - read.length <= known.exported; // for one more attempt
+  const doc = { ...known, path, status: waits && !edits.cancelled ? "queued" : last?.status ?? unstarted, silent: 0 };
   for (const one of attempts) {
     if (one.head.fresh === true) [results, metrics, logged].forEach((all) => all.clear());
     for (const [name, value] of one.results) { results.delete(name); results.set(name, plainly(value)); }
@@ -316,7 +317,7 @@ async function readRun(path, known) {
     created_at: textOf(definition.created_at) ?? "", replica: definition.replica, profile: textOf(definition.profile),
     parameters: plainly(objectOf(definition.parameters)), config: plainly(objectOf(definition.config)), results: Object.fromEntries(results), metrics: Object.fromEntries(metrics),
     cause: textOf(last?.head.cause) ?? (!last && edits.cancelled ? "cancel" : null), tags: edits.tags, notes: edits.notes, host: textOf(owner.host), seconds: ends - starts >= 0 ? (ends - starts) / 1000 : null,
-    attempts: told.filter((one) => one.attempt < read[0]).concat(attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number ? doc.status : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
+    attempts: told.filter((one) => one.attempt < read[0]).concat(attempts.map(({ number, status, head }) => ({ attempt: number, status: number === last.number && doc.silent ? "silent" : status, started_at: textOf(head.started_at), ended_at: textOf(head.ended_at), host: textOf(objectOf(head.owner).host), reason: textOf(head.reason),
       error: isObject(head.error) ? { type: String(head.error.type), message: String(head.error.message).slice(0, 20_000) } : null }))),
     read: attempts,
   });
