@@ -388,6 +388,8 @@ def _compared(browser, folder):
                 row["metrics"]["loss"] = {"last": 9.0}
             same = {name: (run.get(name) or None, row.get(name) or None) for name in names[:-1]}
             assert [name for name, (left, right) in same.items() if left != right] == [], same
+        has = "look().then(() => molexp.columns.has('params.large'))"
+        assert [visitor.page.evaluate(has) for _ in range(2)] == [True, True], "also when nothing is new"
         waits = "readRun('old/e/tagged', { before: 'queued', exported: %s }).then((run) => run.status)"
         assert [visitor.page.evaluate(waits % number) for number in (0, 1)] == ["succeeded", "queued"]
         visitor.page.evaluate("location.hash = '#/runs/old/e/again'")

@@ -41,8 +41,8 @@ async function refresh() {
   const found = await load(molexp.newest);
   const changed = found !== molexp.manifest;
   molexp.manifest = found;
-  molexp.columns = new Map(found.columns.map((column) => [column.name, column]));
   if (changed) {
+    molexp.columns = new Map(found.columns.map((column) => [column.name, column]));
     forget();
     forgetRecord();
   }
