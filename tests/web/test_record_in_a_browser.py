@@ -167,7 +167,7 @@ lab.run("solvation/relax/r0").delete()
 
 STRANGE = '{"toString":0,"valueOf":0}'  # no text, and nothing can be made one of it
 HURT = "projects/potentials/experiments/train/runs/hurt"
-LOOKS = 50
+LOOKS = 500  # at most: a loaded machine takes its time, and one look is cheap
 RUN = "#/runs/potentials/train/moving"
 
 
