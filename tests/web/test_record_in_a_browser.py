@@ -272,6 +272,16 @@ def test_what_was_announced_and_compacted_is_looked_at_when_it_is_shown(browser,
         visitor.reads("#record", "More is new than a page can read")
 
 
+def test_what_came_while_a_long_export_went_on_is_read(browser, folder, monkeypatch):
+    times = iter([time.time(), time.time() + 7200])
+    at = functools.partial(time.strftime, "%Y-%m-%dT%H:%M:%SZ")
+    monkeypatch.setattr("molexp_web._export.export._now", lambda: at(time.gmtime(next(times))))
+    changes = iter([folder.lab.run("potentials/train/only").annotate])
+    export(folder.lab, folder.copy, progress=lambda: [change(tags=["meanwhile"]) for change in changes])
+    with visiting(browser, f"{folder.address}#/runs?columns=tags") as visitor:
+        visitor.reads("tbody tr", "meanwhile")
+
+
 @pytest.mark.parametrize("folder", [Starting], indirect=True)
 def test_a_server_that_is_busy_for_a_while_is_asked_again(browser, folder):
     Starting.asked = set()

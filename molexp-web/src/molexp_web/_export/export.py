@@ -86,6 +86,7 @@ def _exported(
     record: dict[str, str] | None,
     progress: Callable[[], object] | None,
 ) -> Exported:
+    began = _now()
     version = workspace.catalog.version()  # before anything is read: what changes meanwhile is for the next export
     for name, data in _site(policy_of(record)):
         copy.put_site(name, data)
@@ -109,7 +110,8 @@ def _exported(
     left_out += [f"what cannot be read of {one}" for one in more.unread]
     manifest = {
         "workspace": workspace.name or workspace.url.rstrip("/").rpartition("/")[2],
-        "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "began": began,
+        "made": _now(),
         "by": f"MolExp {me.__version__}",
         "total": found.total,
         "statuses": dict(sorted(found.statuses.items())),
@@ -128,6 +130,10 @@ def _exported(
     settled = "running" not in found.statuses and not more.unread
     copy.finish(manifest, of if settled else "")
     return Exported(found.total, copy.written, copy.size, left_out, more.read)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _site(policy: str) -> Iterator[tuple[str, bytes]]:

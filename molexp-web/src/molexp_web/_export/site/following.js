@@ -160,7 +160,7 @@ function thin(curve) {
 
 // ----------------------------------------------------------------------------------------------------- which runs have moved
 
-const made = () => Date.parse(molexp.manifest.made) - SLACK;
+const made = () => Date.parse(molexp.manifest.began ?? molexp.manifest.made) - SLACK; // what came while it was written is read
 
 const isRun = (path) => path.split("/").length === 3 && path.split("/").every((id) => ID.test(id));
 
