@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from textwrap import dedent
 
@@ -140,6 +141,22 @@ def test_a_run_keeps_computing_while_the_network_is_away(lossy, spool):
     assert run.logs["train"].text() == "one line\n"
     assert place.document(f"{RUN}/artifacts/a.json") == {"x": 2}
     assert not spools(spool)
+
+
+def test_a_run_on_disk_gives_signs_of_life_while_the_network_of_another_run_is_away(behind, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOLEXP_LEASE_BEAT", "0.02")
+    place, proxy = behind
+    away = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
+    proxy.down()
+    with me.Workspace(tmp_path / "lab").Project("metals").Experiment("cu").Run(id="one").start():
+        seen: set[bytes] = set()
+        until = time.monotonic() + 50  # less than what the requests of the other are repeated for
+        while len(seen) < 10 and time.monotonic() < until:
+            seen |= {lease.read_bytes() for lease in (tmp_path / "lab/.molexp/live").glob("*~1")}
+            time.sleep(0.02)
+    proxy.up()
+    away.finish()
+    assert len(seen) == 10
 
 
 class Notes(AssetKind[dict[str, str], NoFields]):

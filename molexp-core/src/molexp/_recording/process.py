@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -75,7 +76,10 @@ class Keeping(Protocol):
 
 
 class Heart:
-    """Beats for all attempts of the process, by one thread that is started with the first."""
+    """Beats for all attempts of the process, by one thread that is started with the first.
+
+    Each slow store has another one while attempts there are beaten for: its network may be away, for which no others wait.
+    """
 
     def __init__(self) -> None:
         self._due: dict[Living, float] = {}
@@ -83,6 +87,7 @@ class Heart:
         self._condition = threading.Condition(self._lock)
         self._next = 0.0
         self._thread: threading.Thread | None = None
+        self._beside: dict[str, threading.Thread] = {}  # by the URL of a slow store
 
     def add(self, attempt: Living) -> None:
         """Beat for `attempt`, first after its interval: its claim was the first beat."""
@@ -117,8 +122,31 @@ class Heart:
                     self._next = min(self._due.values(), default=now + 3600.0)
                     self._condition.wait(max(0.0, self._next - now))
                     continue
+            slow: dict[str, list[Living]] = {}
             for attempt in ready:
-                attempt.beat()
+                if attempt.store.slow:
+                    slow.setdefault(attempt.store.url, []).append(attempt)
+            for url, attempts in slow.items():
+                self._beat_beside(url, attempts)
+            _beat_each(attempt for attempt in ready if not attempt.store.slow)
+
+    def _beat_beside(self, url: str, attempts: list[Living]) -> None:
+        """Beat for attempts on a slow store, unless its last beats go on; then the next ones are in time."""
+        self._beside = {url: thread for url, thread in self._beside.items() if thread.is_alive()}
+        if url in self._beside:
+            return
+        thread = threading.Thread(target=_beat_each, args=(attempts,), name="molexp-heart", daemon=True)
+        try:
+            start_unsignalled(thread)
+        except RuntimeError:  # there are too many threads
+            _beat_each(attempts)
+        else:
+            self._beside[url] = thread
+
+
+def _beat_each(attempts: Iterable[Living]) -> None:
+    for attempt in attempts:
+        attempt.beat()
 
 
 def describe_invocation(cwd: str) -> dict[str, Any]:
