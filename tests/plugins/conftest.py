@@ -56,6 +56,9 @@ class Site:
         """Install a distribution with one module of its name, which is a plugin of its name unless said otherwise."""
         module = name.replace("-", "_")
         where = folder or self.folder
+        left = Path(getattr(sys.modules.get(module), "__file__", None) or "/")
+        if left.is_relative_to(self.folder.parent.parent) and not left.is_relative_to(self.folder.parent):
+            del sys.modules[module]  # that of a script which another test executed in this process
         info = where / f"{module}-{version}.dist-info"
         info.mkdir(parents=True)
         (where / f"{module}.py").write_text(dedent(source), encoding="utf-8")

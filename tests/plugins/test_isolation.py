@@ -357,7 +357,7 @@ def test_a_plugin_that_prints_and_warns_at_import_works(site, recwarn):
     warnings.simplefilter("always")
     site.install("chatty", "import warnings\nwarnings.warn('old')\nprint('hello')\n" + hook("return [Spectrum]"))
 
-    assert list(site.manager().asset_kinds()) == ["spectrum"]
+    assert list(site.manager().asset_kinds()) == ["spectrum"], [str(one.message) for one in recwarn]
     assert [str(one.message) for one in recwarn] == ["old"]
 
 
