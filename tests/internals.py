@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -18,6 +19,7 @@ from molexp._catalog.index.index import Entry, Findings, Folder
 from molexp._catalog.index.tables import checksum
 from molexp._query.evaluation import matches, reach
 from molexp._query.parser import parse
+from molexp._queues.files import QueueFiles
 from molexp._record.launches import Rank
 from molexp._record.owners import Owner
 from molexp._sync import follow
@@ -180,6 +182,22 @@ def types_of_science() -> dict[str, str]:
 def try_plugins_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let new plugins be tried in processes that are forked from one which has imported MolExp: many of them are tried."""
     monkeypatch.setattr(_trial, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": warm.Popen}))
+
+
+# ----------------------------------------------------------------------------------------------------- the local queue
+
+
+def runners_leave_during_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever looks at the local queue go on only when its runner has left, once it has read what became of the jobs."""
+    jobs = QueueFiles.jobs
+
+    def jobs_then(self: QueueFiles, batch: Any) -> Any:
+        found = jobs(self, batch)
+        while self.has_runner():
+            time.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(QueueFiles, "jobs", jobs_then)
 
 
 # --------------------------------------------------------------------------------------------------------- the catalog

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import molexp as me
 from molexp.contracts import Batch, Job, JobState, Queue, Resources
 from molexp.plugins import default_manager
+from tests.internals import runners_leave_during_a_look
 
 LOCAL: Any = default_manager().queue("local")
 
@@ -72,6 +74,17 @@ def test_jobs_know_their_index_and_say_how_they_ended(queue: Queue, tmp_path: Pa
 def test_a_job_may_run_no_longer_than_its_walltime(queue: Queue, tmp_path: Path):
     queue.submit(batch(tmp_path, "c", "exec sleep 600", resources=Resources(walltime=0.2)))
     assert [job.word for job in wait(queue, "c", over)] == ["TIMEOUT"]
+
+
+def test_a_job_whose_runner_leaves_while_somebody_looks_is_not_lost(queue: Queue, tmp_path: Path, monkeypatch):
+    os.mkfifo(tmp_path / "gate")
+    queue.submit(batch(tmp_path, "l", "touch begun; cat gate"))
+    wait(queue, "l", lambda jobs: (tmp_path / "begun").exists())
+    runners_leave_during_a_look(monkeypatch)
+    with ThreadPoolExecutor(1) as pool:
+        looked = pool.submit(lambda: [job.word for job in queue.look({"l": ""})])
+        (tmp_path / "gate").write_text("")
+        assert looked.result() == ["COMPLETED"]
 
 
 def test_a_killed_runner_is_replaced_and_what_it_began_goes_on(queue: Queue, tmp_path: Path):

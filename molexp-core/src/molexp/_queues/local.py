@@ -89,10 +89,11 @@ class LocalQueue(Queue):
         self._check()
         for token, batch in files.batches().items():
             if token in batches:
-                for index, facts in enumerate(files.jobs(batch)):
-                    job = _job(files, token, index, facts)
-                    waits |= job.state is JobState.QUEUED
-                    found.append(job)
+                jobs = _jobs(files, token, batch)
+                if any(job.word == "LOST" for job in jobs):  # or their runner has noted their ends since, and left
+                    jobs = _jobs(files, token, batch)
+                waits |= any(job.state is JobState.QUEUED for job in jobs)
+                found += jobs
         if waits:
             files.ensure_runner()
         return found
@@ -170,6 +171,10 @@ def _note_of(folder: Path) -> Path:
 def _cores_here() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _jobs(files: QueueFiles, token: str, batch: StoredBatch) -> list[Job]:
+    return [_job(files, token, index, facts) for index, facts in enumerate(files.jobs(batch))]
 
 
 def _job(files: QueueFiles, token: str, index: int, facts: JobFacts) -> Job:
