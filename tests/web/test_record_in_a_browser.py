@@ -213,6 +213,11 @@ def test_a_run_that_goes_on_is_seen_to_move_and_a_new_one_appears(browser, reque
         if kind == "bucket":  # as of an experiment that is too large to be listed whole
             later = "list('projects/potentials/experiments/train/runs/', { after: 'n' }).then((one) => [...one.keys()])"
             assert page.evaluate(later) == ["only"]
+            assert "too large" not in page.evaluate("listRuns().then(noteOnRecord)")
+            place.write(f"{HURT}-too/run.json", b"{")  # a fourth one, of which three pages of one are read
+            page.route("**/*list-type=2*", lambda route: route.continue_(url=f"{route.request.url}&max-keys=1"))
+            assert "too large to be listed" in page.evaluate("listRuns().then(noteOnRecord)")
+            page.unroute("**/*list-type=2*")
         page.get_by_role("link", name="fresh").click()
         visitor.reads("figcaption", "loss: 3.5 at step 7")
         visitor.reads("dd", "0.75")

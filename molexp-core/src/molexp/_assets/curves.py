@@ -15,13 +15,13 @@ from molexp._record.metric_blocks import (
     Part,
     Spot,
     block_size,
-    blocks_key,
     decode_blocks,
     finite,
     parts_of,
     seal_of,
 )
 from molexp._record.metrics import NEVER, Limits, lower, whole_lines
+from molexp._storage import layout
 from molexp._values.documents import decode_lines
 from molexp._values.downsampling import downsample
 from molexp._values.plain import restore
@@ -254,7 +254,7 @@ class _File:
     def _stored(self) -> list[Block]:
         """Return the blocks that the writer has put beside the file."""
         try:
-            return decode_blocks(self._store.read(blocks_key(self._asset.key), 0, _MOST))
+            return decode_blocks(self._store.read(layout.blocks_of(self._asset.key), 0, _MOST))
         except StoreError:
             return []
 

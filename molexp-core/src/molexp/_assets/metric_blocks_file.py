@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from molexp._record.metric_blocks import Builder, Part, blocks_key, encode_block
+from molexp._record.metric_blocks import Builder, Part, Parts, encode_block, parts_of
+from molexp._storage import layout
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ class BlocksFile:
         self._over = False
         self._sound = True
 
-    @property
-    def size(self) -> int:
-        """The number of points in the block that is being made."""
-        return self._builder.size
+    def divide(self, points: Sequence[Mapping[str, Any]]) -> Parts:
+        """Return the parts of points that come next in the block that is being made."""
+        return parts_of(points, self._builder.size)
 
     @property
     def begun(self) -> bool:
@@ -101,7 +101,7 @@ class BlocksFile:
             self.stop()
 
     def _open(self) -> Appender:
-        store, key = self._writer.store, blocks_key(self._slot.key)
+        store, key = self._writer.store, layout.blocks_of(self._slot.key)
         if (outbox := self._writer.outbox) is not None:
             return outbox.growing(key, guard=self._writer.refuse_ended)
         return store.open_append(key, exclusive=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp._assets.builtin_kinds import MetricsKind
-from molexp._assets.metric_blocks_file import BlocksFile
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
-from molexp._record.metric_blocks import BATCH, OWN
-from molexp._record.metric_summaries import Summary
+from molexp._record.metric_summaries import BATCH, OWN, Summary
 from molexp._values.documents import encode_line
 from molexp._values.plain import plain
 from molexp.contracts import Appender
+
+if TYPE_CHECKING:
+    from molexp._assets.metric_blocks_file import BlocksFile
 
 _WORD = 64  # bits of an integer that is recorded without a second look
 _MOMENT = 0.1  # seconds
@@ -29,7 +30,8 @@ class MetricsFile(Growing):
         if slot.summary is None:
             slot.summary = Summary()
         self.summary: Summary = slot.summary  # an earlier retry of the task logged into the same file
-        self._blocks = BlocksFile(assets.writer, slot) if slot.version == 0 else None
+        self._divides = slot.version == 0
+        self._blocks: BlocksFile | None = None  # made when points are taken in before the end: most files are shorter
         self._room = BATCH
         self._line = b""
         self._logging = False
@@ -43,8 +45,8 @@ class MetricsFile(Growing):
         """
         line = encode_line(point)
         with self._lock:
-            if self._logging and self._blocks is not None:  # a handler of a signal logs within this, or Ctrl-C left it
-                self._blocks.stop()
+            if self._logging:  # a handler of a signal logs within this, or Ctrl-C left it
+                self._stop_dividing()
             self._logging = True
             try:
                 self.write(line)
@@ -58,11 +60,22 @@ class MetricsFile(Growing):
             self._logging = False
 
     def _settle(self) -> None:
-        blocks = self._blocks
-        parts, size = self.summary.settle(blocks.size if blocks is not None else None)
-        if blocks is not None and size:
+        if self._divides and self._blocks is None:
+            from molexp._assets.metric_blocks_file import BlocksFile
+
+            self._blocks = BlocksFile(self._assets.writer, self._slot)
+        if (blocks := self._blocks) is None:
+            self.summary.settle()
+            return
+        parts, size = self.summary.settle(blocks.divide)
+        if size:
             blocks.take(parts, size, self._size + len(self._unhashed), self._line)
             self._room = blocks.room()
+
+    def _stop_dividing(self) -> None:
+        self._divides = False
+        if self._blocks is not None:
+            self._blocks.stop()
 
     def _open(self) -> Appender:
         appender = super()._open()
@@ -73,8 +86,8 @@ class MetricsFile(Growing):
         """Return the summary as a document, up to now; while somebody logs for long, up to a moment ago."""
         if self._lock.acquire(timeout=_MOMENT):  # a thread that logs may be waiting for the one that asks
             try:
-                if self._logging and self._blocks is not None:
-                    self._blocks.stop()
+                if self._logging:
+                    self._stop_dividing()
                 self._settle()
             finally:
                 self._lock.release()
@@ -83,12 +96,12 @@ class MetricsFile(Growing):
     def close(self) -> None:
         """Take no more, and make the asset's record final."""
         with self._lock:
-            if self._blocks is not None and not self._blocks.begun:
-                self._blocks = None  # as of most files, which are too short for any
+            if self._blocks is None or not self._blocks.begun:
+                self._divides, self._blocks = False, None
             super().close()
             if self._blocks is not None:
                 self._blocks.close(self._size, self._line)
-            self._blocks = None
+            self._divides, self._blocks = False, None
 
     def _facts(self) -> dict[str, Any]:
         facts = super()._facts()

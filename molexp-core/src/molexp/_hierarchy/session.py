@@ -233,7 +233,7 @@ class Session:
         if not isinstance(known, str):
             return None
         if (found := self._origins.get(known)) is None:
-            found = read_document(self.store, f"{layout.PROVENANCE}/{known}.json")
+            found = read_document(self.store, layout.provenance(known))
             if found is not None:
                 while len(self._origins) >= _ORIGINS:  # another thread may take the first one out at the same time
                     self._origins.pop(next(iter([*self._origins]), ""), None)

@@ -17,7 +17,6 @@ from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
 from molexp._record.folding import absurd
 from molexp._record.losses import lacking, rewrite_claim
-from molexp._record.metric_blocks import blocks_key
 from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
 from molexp._record.spool_draining import abandoned, drain
@@ -189,7 +188,7 @@ class _Checker:
                 yield from self._bytes(record, None, ended=attempt.ended)
         if not state.attempts or state.attempts[-1].ended:  # a writer writes first and records then
             named = {str(record.get("key")) for record in state.assets()}
-            named |= {blocks_key(key) for key in named}  # they are derived
+            named |= {layout.blocks_of(key) for key in named}  # they are derived
             unnamed = list(_unnamed((one.key for one in payloads), named))
             if unnamed and not is_arriving(self._store, folder):  # so does a sync
                 yield from unnamed
@@ -211,7 +210,7 @@ class _Checker:
         ended = [attempt.contents for attempt in state.attempts if attempt.ended]
         known = [contents.provenance for contents in ended]
         known += [(contents.workflow or {}).get("graph") for contents in ended]
-        named |= {f"{layout.PROVENANCE}/{one}.json" for one in known if isinstance(one, str) and _HASH.fullmatch(one)}
+        named |= {layout.provenance(one) for one in known if isinstance(one, str) and _HASH.fullmatch(one)}
         for key in named:
             self._named.setdefault(key, path)
 

@@ -21,7 +21,7 @@ from molexp._past.attempts import UNFINISHED, begin_past, whole_end
 from molexp._profiles import use_profiles
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.causes import Ending
-from molexp._record.metric_blocks import OWN
+from molexp._record.metric_summaries import OWN
 from molexp._running.context import Context
 from molexp._storage.hashing import hash_of, hashed
 from molexp._values.file_names import name_for

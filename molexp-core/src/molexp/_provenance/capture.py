@@ -87,7 +87,7 @@ class Provenance:
         """Publish a document that says what was executed, once; returns its id, the hash of its content."""
         known = _digest(data)
         if known not in (there := self._published.setdefault(store.url, set())):
-            key = f"{layout.PROVENANCE}/{known}.json"
+            key = layout.provenance(known)
             try:
                 outbox.put(key, data) if outbox is not None else store.create(key, data)
             except KeyExistsError:

@@ -17,11 +17,7 @@ from zlib import crc32
 from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder, Encoder
 
-BATCH = 256
-"""Points that are taken in at a time; a multiple of it is a block."""
-
-OWN = ("step", "time")
-"""The fields that every point has beside its metrics."""
+from molexp._record.metric_summaries import BATCH, OWN
 
 FEW = 1024 * BATCH  # points from which on blocks become longer, so that there are some thousand at most
 _FEW_NAMES = 8
@@ -88,11 +84,6 @@ class Block(Struct, array_like=True):
     end: int
     seal: tuple[int, int]
     parts: Parts
-
-
-def blocks_key(key: str) -> str:
-    """Return the key of the blocks of a file of metrics."""
-    return f"{key}.blocks"
 
 
 def block_size(before: int) -> int:

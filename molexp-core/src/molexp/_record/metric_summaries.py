@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from molexp._record.metric_blocks import OWN, Parts, parts_of
 from molexp._values.documents import leaf
 from molexp._values.numbers import is_count
+
+if TYPE_CHECKING:
+    from molexp._record.metric_blocks import Parts
+
+OWN = ("step", "time")
+"""The fields that every point has beside its metrics."""
+
+BATCH = 256
+"""Points that are taken in at a time."""
 
 MOST = 1000
 """Names of a run that are summarised."""
@@ -38,8 +46,8 @@ class Summary:
         self._lock = threading.RLock()
         self._busy = False
 
-    def settle(self, place: int | None = None) -> tuple[Parts, int]:
-        """Take in the points that wait; return how many they are, and their parts if the first has a `place` in a block."""
+    def settle(self, divide: Callable[[Sequence[Mapping[str, Any]]], Parts] | None = None) -> tuple[Parts, int]:
+        """Take in the points that wait; return their parts, by a function that divides them, and how many they are."""
         with self._lock:
             if self._busy or not self.waiting:  # a signal's handler logs within this: what it logged waits on
                 return {}, 0
@@ -47,7 +55,7 @@ class Summary:
             points, self.waiting = self.waiting, []
             left: Iterable[Mapping[str, Any]] = points
             try:
-                parts = {} if place is None else parts_of(points, place)
+                parts = {} if divide is None else divide(points)
                 if parts and all(one.gap is None for one in parts.values()):
                     names = self._with(parts)
                     self.names, left = names, ()

@@ -218,7 +218,7 @@ def read_graph(store: Store, state: RunState) -> WorkflowGraph | None:
 
     attempt = next((one for one in reversed(state.attempts) if one.contents.workflow), None)
     known = attempt.contents.workflow.get("graph") if attempt and attempt.contents.workflow else None
-    document = read_document(store, f"{layout.PROVENANCE}/{known}.json") if known else None
+    document = read_document(store, layout.provenance(known)) if known else None
     if attempt is None or document is None:
         return None
     return WorkflowGraph.from_dict(document).as_executed(attempt.contents.tasks)

@@ -53,7 +53,7 @@ def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterat
     """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
-    yield from (f"{layout.PROVENANCE}/{known}.json" for known in documents if known)
+    yield from (layout.provenance(known) for known in documents if known)
 
 
 def _call(step: Callable[[], Any]) -> None:

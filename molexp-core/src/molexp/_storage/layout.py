@@ -188,6 +188,16 @@ def payloads(run_folder: str, attempt: int) -> str:
     return run_folder if attempt == 1 else f"{run_folder}/executions/{attempt}"
 
 
+def blocks_of(metrics: str) -> str:
+    """Return the key under which lie, derived, the blocks of a file of metrics."""
+    return f"{metrics}.blocks"
+
+
+def provenance(known: object) -> str:
+    """Return the key of the document of a provenance, by its id."""
+    return f"{PROVENANCE}/{known}.json"
+
+
 def lease(path: str, attempt: int) -> str:
     """Return the key of an attempt's lease; for ids too long for one segment, a hash stands for them."""
     from hashlib import sha256

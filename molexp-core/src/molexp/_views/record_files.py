@@ -142,7 +142,7 @@ def _above(workspace: Workspace, state: RunState, path: str, known: set[str]) ->
             yield from _sorted(store.children(layout.folder(scope)).entries)
             yield from _sorted(store.list(layout.edits(scope)))
     for name in sorted(_provenance(state)):
-        key = f"{layout.PROVENANCE}/{name}.json"
+        key = layout.provenance(name)
         if key not in known and store.exists(key):
             yield store.stat(key)
     for used in sorted({str(said["asset"]) for attempt in state.attempts for said in attempt.contents.used}):

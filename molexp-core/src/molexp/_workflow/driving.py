@@ -22,7 +22,7 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.keys import run_key
 from molexp._workflow.options import RunOptions
 from molexp._workflow.planning import Asked, Planning
-from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary, create_runs, held_by
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, Event, Observer, PlannedRun, Summary, create_runs
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.tasks import INLINE
@@ -221,8 +221,9 @@ class Drive:
                 if planning.chooser.chooses and not planned:
                     continue
                 label = planning.label(experiment)
-                if any(one.action not in (SKIP, LEAVE) for one in planned):
-                    failed = failed or planning.unmet(experiment)
+                if not failed and any(one.action not in (SKIP, LEAVE) for one in planned):
+                    failed = planning.unmet(experiment)
+                    summary.unmet += [label] if failed else []
                 if failed:
                     summary.held[label] = failed
                     mode.observer(Event(what="held", path=label, reason=failed))
@@ -262,7 +263,7 @@ class Drive:
             if summary.ended.get(path, RunStatus.SUCCEEDED) != RunStatus.SUCCEEDED:
                 return f"run {path} {summary.ended[path]}"
             if path in summary.left:
-                return held_by(path, summary.left[path])
+                return f"run {path} {summary.left[path]}"
             if path in summary.unstarted:
                 return f"run {path} was not started: {summary.unstarted[path]}"
         return ""
@@ -309,6 +310,7 @@ class _PlannedExecution(Struct):
             self._skip(f"it {planned.why}")
             return
         if planned.action == LEAVE:
+            self.drive.summary.unreadable += [planned.label] if planned.unreadable else []
             self._leave(planned.why)
             return
         if self.drive._stopping:

@@ -15,7 +15,7 @@ from molexp._record.submissions import Queued, open_submissions, queued_runs
 from molexp._values.plain import plain_parameters
 from molexp._values.status import RunStatus
 from molexp._workflow.earlier import Codes, Earlier, codes_of
-from molexp._workflow.plans import CANNOT_BE_READ, LEAVE, RESUME, SKIP, START, PlannedRun
+from molexp._workflow.plans import LEAVE, RESUME, SKIP, START, PlannedRun
 from molexp._workflow.selection import DELETED, UNREADABLE, Chooser, Points, Selection, chosen_experiments
 from molexp.errors import CorruptRecordError, NotFoundError, ScriptError
 
@@ -39,13 +39,14 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Decision(NamedTuple):
-    """The action for a run, its reason, the changes since it succeeded, and how many attempts and cancels there were."""
+    """The action for a run, its reason, the changes since it succeeded, how many attempts and cancels there were, and whether it is unreadable."""
 
     action: str
     why: str
     changed: str = ""
     attempts: int = 0
     cancels: int = 0
+    unreadable: bool = False
 
 
 _NEW: Final = Decision(START, "new"), str(RunStatus.PENDING)
@@ -134,6 +135,7 @@ class Planning:
                     changed=decided.changed,
                     attempts=decided.attempts,
                     cancels=decided.cancels,
+                    unreadable=decided.unreadable,
                     place=store.url if self._several else "",
                 )
                 if not self.chooser.chooses or self._is_chosen(found, known):
@@ -166,7 +168,7 @@ def decide(asked: Asked, experiment: Experiment, run_id: str, codes: Codes) -> t
             return Decision(SKIP, "was deleted"), DELETED
         return _NEW
     except CorruptRecordError as error:
-        return Decision(LEAVE, f"{CANNOT_BE_READ}: {error}"), UNREADABLE
+        return Decision(LEAVE, f"cannot be read: {error}", unreadable=True), UNREADABLE
     return _decide_by(asked, run, state, codes), state
 
 
@@ -182,8 +184,8 @@ def _decide_by(asked: Asked, run: Run, state: RunState, codes: Codes) -> Decisio
     history = found["execution_history"]
     newest = history[-1] if history else {}
     if newest.get("problem") and not asked.rerun:
-        why = f"{CANNOT_BE_READ}: its newest attempt has a problem ({newest['problem']}); --rerun executes it again"
-        return Decision(LEAVE, why)
+        why = f"cannot be read: its newest attempt has a problem ({newest['problem']}); --rerun executes it again"
+        return Decision(LEAVE, why, unreadable=True)
     if status is RunStatus.RUNNING:
         where = f" elsewhere, as of {as_of}," if (as_of := found.get("as_of")) else ""
         why = f"is being executed{where} by process {newest.get('pid')} on {newest.get('host')}"

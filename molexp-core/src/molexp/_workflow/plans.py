@@ -20,8 +20,6 @@ SKIP = "skip"
 START = "start"
 RESUME = "resume"
 LEAVE = "leave"
-CANNOT_BE_READ = "cannot be read"
-"""The beginning of the reason why a run is left that nobody else has, so that somebody has to look at it."""
 
 
 class PlannedRun(Struct, frozen=True, kw_only=True):
@@ -42,6 +40,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
         place: the workspace's URL, if the script has several.
         attempts: the number of attempts at it so far.
         cancels: the number of requests to cancel it so far.
+        unreadable: True if it is left because its record cannot be read, so that somebody has to look at it.
     """
 
     experiment: Experiment
@@ -57,6 +56,7 @@ class PlannedRun(Struct, frozen=True, kw_only=True):
     place: str = ""
     attempts: int = 0
     cancels: int = 0
+    unreadable: bool = False
 
     @property
     def label(self) -> str:
@@ -141,6 +141,8 @@ class Summary(Struct):
         waiting: runs that were to be executed, and have not begun.
         unstarted: runs that no attempt began at, because their executor could not execute them, and the reason.
         left_out: the number of runs that were not chosen.
+        unreadable: runs that were left because their record cannot be read.
+        unmet: experiments that were not begun because a run that was not chosen has not succeeded.
     """
 
     ended: dict[str, str] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class Summary(Struct):
     waiting: list[str] = field(default_factory=list)
     unstarted: dict[str, str] = field(default_factory=dict)
     left_out: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -161,12 +165,5 @@ class Summary(Struct):
     @property
     def failed(self) -> bool:
         """Tell whether a run did not succeed or cannot be read, or something else than a run left to others holds back the next."""
-        waits = {held_by(path, who) for path, who in self.left.items()}
         ends = {*self.ended.values()} - {RunStatus.SUCCEEDED}
-        lost = any(who.startswith(CANNOT_BE_READ) for who in self.left.values())
-        return bool(ends or self.unstarted or lost or {*self.held.values()} - waits)
-
-
-def held_by(path: str, who: str) -> str:
-    """Return why the experiments after a run that was left to others are held back."""
-    return f"run {path} {who}"
+        return bool(ends or self.unstarted or self.left.keys() & {*self.unreadable} or self.unmet)

@@ -266,7 +266,7 @@ class Asking:
         if not isinstance(known, str):
             return {}
         if known not in self._origins:
-            key = f"{layout.PROVENANCE}/{known}.json"
+            key = layout.provenance(known)
             try:
                 self._origins[known] = decode_object(self._store.read(key), key)
             except (StoreError, CorruptRecordError):

@@ -424,7 +424,7 @@ class Refresher:
         found: dict[str, Mapping[str, Any]] = {}
         for known in named:
             if isinstance(known, str) and self._index.lacks_origin(known):
-                key = f"{layout.PROVENANCE}/{known}.json"
+                key = layout.provenance(known)
                 try:
                     found[known] = decode_object(self._store.read(key), key)
                 except OUTAGES:

@@ -231,6 +231,7 @@ async function listRuns() {
       if (left-- <= 0) live.partial = true;
       if (left < 0 || (!small && live.how !== "bucket")) continue;
       const found = await list(folderOf(`${path}/`).slice(0, -1), small ? {} : { after: since }).catch(() => new Map());
+      if (found.more) live.partial = true;
       for (const name of found.keys()) if (!known.has(`${path}/${name}`) && !live.docs.has(`${path}/${name}`)) tell(`${path}/${name}`);
     }
   }

@@ -155,10 +155,10 @@ async function listBucket(folder, flat, after) {
     }
     for (const one of told.getElementsByTagName("CommonPrefixes")) found.set(text(one, "Prefix").slice(prefix.length, -1), { folder: true });
     const next = text(told, "NextContinuationToken");
-    if (!next) break;
+    if (!next) return found;
     asked.set("continuation-token", next);
   }
-  return found;
+  return Object.assign(found, { more: true });
 }
 
 async function listPage(folder) {
