@@ -205,6 +205,28 @@ def test_a_run_that_goes_on_shows_what_was_logged_until_now(run, place):
     same_without_blocks(place)
 
 
+def log_with_handlers(ctx, interrupted):
+    """Log 2000 points; within these, a handler of a signal logs, too: before the line is in the file, or right after that."""
+
+    def logging(frame, event, arg):
+        if frame.f_code.co_name == "write" and "streams" in frame.f_code.co_filename:
+            if event == moment:
+                sys.settrace(None)
+                ctx.metrics.log(step=0, loss=-7)
+            return logging
+        return None
+
+    before = sys.gettrace()
+    try:
+        for step in range(2000):
+            if step in interrupted:
+                moment = "return" if step % 3 else "call"
+                sys.settrace(logging)
+            ctx.metrics.log(step=step, loss=step)
+    finally:
+        sys.settrace(before)
+
+
 def test_threads_and_handlers_of_signals_log_at_the_same_time(run, place):
     """A handler logs while its thread does: blocks end there, because the order of points in the file is not known."""
 
@@ -212,28 +234,25 @@ def test_threads_and_handlers_of_signals_log_at_the_same_time(run, place):
         for step in range(1500):
             ctx.metrics.log(step=step, loss=step * number)
 
-    def logging(frame, event, arg):
-        if frame.f_code.co_name == "write" and "streams" in frame.f_code.co_filename:
-            sys.settrace(None)
-            ctx.metrics.log(step=0, loss=-7)
-
-    before = sys.gettrace()
     with run.start() as ctx:
         threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 4)]
         for one in threads:
             one.start()
         for one in threads:
             one.join()
-        try:
-            for step in range(2000):
-                if step == 1000:
-                    sys.settrace(logging)
-                ctx.metrics.log(step=step, loss=1.5)
-        finally:
-            sys.settrace(before)
+        log_with_handlers(
+            ctx, range(1001, 1600)
+        )  # from an odd step on, so that a block would end with what a handler logs
     found = same_without_blocks(place)
-    assert {one.total for one in found.values()} == {6501}
+    assert {one.total for one in found.values()} == {7099}
     assert all(min(one.values) == -7 for one in found.values())
+
+
+def test_where_a_handler_logs_before_the_first_block_is_full_there_are_none(run, place):
+    with run.start() as ctx:
+        log_with_handlers(ctx, range(1, 300))
+    assert not [key for key in place.everything() if key.endswith(".blocks")]
+    assert {one.total for one in looks(place).values()} == {2299}
 
 
 def test_a_task_that_is_tried_again_goes_on_in_the_same_file(place):
