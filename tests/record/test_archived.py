@@ -137,6 +137,13 @@ def test_what_is_no_column_is_an_error_with_the_nearest(runs, sort, hint):
             runs.runs(sort=name)
 
 
+def test_the_columns_that_there_are_are_named_once_each(runs):
+    with pytest.raises(ValueError, match="There are: ") as refused:
+        runs.runs(sort="foo.bar")
+    named = str(refused.value).partition("There are: ")[2].removesuffix(".").split(", ")
+    assert len(named) == len(set(named)) > 20
+
+
 def test_a_column_that_some_run_has_is_one_of_those_that_were_not_found(runs, exp):
     assert ids(runs.runs('id == "a"', sort="results.x")) == ["a"]
     with exp.Run(id="d").start() as ctx:

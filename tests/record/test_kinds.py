@@ -148,6 +148,12 @@ def test_a_class_that_nobody_registered_is_refused(run):
         ctx[Stray].save("a", 1)
 
 
+@pytest.mark.parametrize("no_kind", [int, "artifact"])
+def test_what_is_no_kind_is_an_error_that_says_what_belongs_there(run, no_kind):
+    with run.start() as ctx, pytest.raises(TypeError, match="takes the class of an asset kind, not"):
+        ctx[no_kind].save("a", 1)
+
+
 def test_an_unknown_kind_is_an_attribute_error_that_names_the_nearest(run):
     with run.start() as ctx:
         with pytest.raises(AttributeError, match=r"'artefact'.*Did you mean 'artifact'"):

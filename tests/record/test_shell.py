@@ -23,6 +23,7 @@ BOTH = [sys.executable, "-c", "import sys; print('out'); print('err', file=sys.s
 def test_argv_exit_code_and_both_streams_are_recorded(run):
     with run.start() as ctx:
         assert ctx.shell([*BOTH, "0"]) == 0
+        assert run.logs["shell"].text() == "out\n"  # while the run goes on
 
     assert run.logs["shell"].text() == "out\n"
     assert run.logs["shell.err"].text() == "err\n"
@@ -30,6 +31,13 @@ def test_argv_exit_code_and_both_streams_are_recorded(run):
     assert command["command"] == [*BOTH, "0"]
     assert (command["exit_code"], command["timed_out"], command["log"]) == (0, False, "shell")
     assert command["started_at"] <= command["ended_at"]
+
+
+def test_output_is_read_while_the_run_goes_on_in_memory_too(tmp_path):
+    run = me.Workspace(f"memory://{tmp_path.name}").Project("p").Experiment("e").Run()
+    with run.start() as ctx:
+        ctx.shell(["echo", "out"])
+        assert run.logs["shell"].text() == "out\n"
 
 
 def test_sequences_are_no_shell_and_texts_are(run):

@@ -83,6 +83,8 @@ ctx = exp.Run(id="one").start()
 ctx.set_result("loss", 0.5)
 ctx.metrics.log(step=1, loss=0.5)
 ctx.log("train").append("one line")
+ctx.shell(["sh", "-c", "echo found; echo warned >&2"])
+ctx.log("shell").append("and told")
 ctx.artifact.save("small.json", {"x": 1})
 ctx.artifact.save("large.bin", b"x" * (3 << 20))
 """
@@ -90,13 +92,16 @@ ctx.artifact.save("large.bin", b"x" * (3 << 20))
 
 def test_what_was_recorded_survives_the_death_of_the_process(behind, spool):
     place, _ = behind
-    killed(behind, RECORDS)
+    killed(behind, RECORDS.replace("start()", "start(capture=True)") + 'print("printed", flush=True)')
 
     run = place.load().run("metals/cu/one")
 
     assert run.status == "interrupted"
     assert run.results == {"loss": 0.5}
     assert run.logs["train"].text() == "one line\n"
+    assert run.logs["shell"].text() == "found\nand told\n"
+    assert run.logs["shell.err"].text() == "warned\n"
+    assert run.logs["stdout"].text() == "printed\n"
     assets = {asset.name: asset for asset in place.load().catalog.assets()}
     assert assets["small.json"].load() == {"x": 1}
     assert assets["large.bin"].read_bytes() == b"x" * (3 << 20)

@@ -380,6 +380,8 @@ def test_a_graph_is_built_exactly_if_it_has_no_cycle(data):
         {"backoff": "1"},
         {"executor": ""},
         {"executor": None},
+        {"resources": 5},
+        {"resources": {"cores": 4}},
     ],
 )
 def test_options_that_make_no_sense_name_task_and_option(wf, options):

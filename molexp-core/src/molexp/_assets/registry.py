@@ -140,6 +140,8 @@ class Library:
 
     def kind_of(self, cls: type[AssetKind[T, F]]) -> AssetKind[T, F]:
         """Return the kind of this class, registered or not."""
+        if not (isinstance(cls, type) and issubclass(cls, AssetKind)):
+            raise TypeError(f"ctx[...] takes the class of an asset kind, not {cls!r}; by its name it is ctx.NAME.")
         if type(found := self._kinds.get(cls.name)) is cls:
             return found
         try:

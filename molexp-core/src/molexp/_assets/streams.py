@@ -125,6 +125,8 @@ class Growing:
             if self._shared is None:
                 if "local_path" in store.capabilities:
                     self._shared = store.local_path(self._slot.key)
+                elif (outbox := self._assets.writer.outbox) is not None:
+                    self._shared = outbox.file_of(self._slot.key)
                 else:
                     import tempfile
                     from pathlib import Path

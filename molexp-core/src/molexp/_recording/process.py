@@ -66,7 +66,7 @@ class Living(Protocol):
 
 
 class Keeping(Protocol):
-    """A writer of an attempt on a store whose keys do not grow: it keeps what it records until it is sent."""
+    """A writer of an attempt on a store whose keys do not grow, or are no files: it keeps what is recorded until it is sent."""
 
     path: str
     store: Store
@@ -218,9 +218,10 @@ class Process:
         return find_rank(self.owner)
 
     def keeps(self, writer: Keeping) -> None:
-        """Remember a writer whose records do not reach its store at once."""
-        with self._lock:
-            self._keeping.add(writer)
+        """Remember a writer whose records, or those of commands that it starts, do not reach its store at once."""
+        if not _takes_at_once(writer.store):
+            with self._lock:
+                self._keeping.add(writer)
 
     def send(self, store: Store, path: str = "") -> None:
         """Send what this process has recorded to the store, where it is about to be read: of the run at `path`, or of all.
@@ -228,7 +229,7 @@ class Process:
         Raises:
             StoreError: it does not, for now.
         """
-        if "append" not in store.capabilities:
+        if not _takes_at_once(store):
             with self._lock:
                 writers = [*self._keeping]
             for writer in writers:
@@ -325,6 +326,11 @@ class Process:
 
 
 _this: Process | None = None
+
+
+def _takes_at_once(store: Store) -> bool:
+    """Tell whether what is recorded there, by commands too, lies where it is read from the first moment."""
+    return {"append", "local_path"} <= store.capabilities
 
 
 def this_process() -> Process:

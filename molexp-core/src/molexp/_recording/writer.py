@@ -87,8 +87,7 @@ class Writer:
         """Error that says why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
         self.alone: bool = False
         self.on_cancel: Callable[[], None] | None = None
-        if "append" not in store.capabilities:
-            this_process().keeps(self)
+        this_process().keeps(self)
 
     @property
     def writer(self) -> Writer:

@@ -114,7 +114,7 @@ def spec_of(
     Raises:
         TypeError: the subject is neither a function nor an object with `execute`.
         InvalidNameError: its name cannot be used.
-        ValueError: a number of retries, a timeout, a backoff or an executor that makes no sense.
+        ValueError: a number of retries, a timeout, a backoff, an executor or resources that make no sense.
     """
     imports().look()
     if inspect.isclass(subject):
@@ -145,6 +145,11 @@ def _check_settings(spec: TaskSpec) -> None:
         raise ValueError(f"Task {spec.name!r}: backoff={spec.backoff!r} is not a number of seconds of 0 or more.")
     if not isinstance(spec.executor, str) or not spec.executor:
         raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is not the name of an executor.")
+    if spec.resources is not None and not isinstance(spec.resources, Resources):
+        raise ValueError(
+            f"Task {spec.name!r}: resources={spec.resources!r} is not of the class Resources. Write Resources(cores=4), "
+            'or Resources.of({"memory": "8GB"}) for what people write.'
+        )
 
 
 def _check_call(name: str, call: Callable[..., Any]) -> None:

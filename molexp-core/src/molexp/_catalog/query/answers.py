@@ -34,7 +34,7 @@ RUN_ROOTS = (
     "config_hash",
     "id_scheme",
     "experiment_revision",
-    *("execution_history", "imported_from", "notes"),
+    *("execution_history", "imported_from"),
 )
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
 

@@ -121,6 +121,10 @@ class Outbox:
         grown = self._logs[key] = Grown(self, payload, self._store.url, first)
         return grown
 
+    def file_of(self, key: str) -> Path:
+        """Return the file that grows and goes to `key`. Others may append to it: that, too, survives the death of this process."""
+        return self._logs[key].path
+
     def bring(self, key: str) -> None:
         """Send the bytes under a key, as they are, to the store.
 
@@ -320,16 +324,20 @@ class Opened:
 
 
 class Grown:
-    """A log in the spool: an appender whose bytes reach the store with every `flush`."""
+    """A log in the spool: an appender whose bytes reach the store with every `flush`.
+
+    Attributes:
+        path: its file.
+    """
 
     def __init__(self, outbox: Outbox, payload: OutgoingPayload, url: str, first: bytes) -> None:
         self._outbox = outbox
         self._payload = payload
         self._url = url
-        self._size = len(first)
+        self.path = payload.path
         self._sent = len(first) if first else -1
         try:
-            self._file: IO[bytes] = open(payload.path, "xb", buffering=0, opener=opener)  # noqa: SIM115 - closed by `close`
+            self._file: IO[bytes] = open(payload.path, "xb", buffering=0, opener=_appending)  # noqa: SIM115 - closed by `close`
         except OSError as error:
             outbox.refuse_ended()
             raise translate(error, url) from error
@@ -344,12 +352,11 @@ class Grown:
     def write(self, data: bytes) -> None:
         """Append; it survives the death of this process."""
         _write(self._file, data, self._url)
-        self._size += len(data)
 
     def flush(self) -> None:
         """Bring it into the store as it is; `Outbox.settle` waits for that."""
-        if self._size != self._sent:
-            self._sent = self._size
+        if (size := os.fstat(self._file.fileno()).st_size) != self._sent:
+            self._sent = size
             self._outbox.send(self._payload)
 
     def close(self) -> None:
@@ -357,6 +364,10 @@ class Grown:
         self.flush()
         self._file.close()
         self._outbox.over(self._payload)
+
+
+def _appending(path: str, flags: int) -> int:
+    return opener(path, flags | os.O_APPEND)
 
 
 def _write(file: IO[bytes], data: bytes, url: str) -> None:
