@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import argparse
 import ast
-import io
 import json
 import subprocess
 import sys
-import tokenize
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -77,15 +75,15 @@ class Structure:
 
 def logic_lines(text: str, tree: ast.Module) -> int:
     """Count the lines that hold code other than imports and docstrings."""
-    kept: set[int] = set()
-    ignored = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in ignored:
-            kept.update(range(token.start[0], token.end[0] + 1))
+    lines = enumerate(text.split("\n"), 1)
+    kept = {number for number, line in lines if (start := line.lstrip()[:1]) and start != "#"}
+    left_out: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, ast.Expr) and is_docstring(node)):
-            kept.difference_update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return len(kept)
+            left_out.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+        elif isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            kept.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))  # with its empty lines
+    return len(kept - left_out)
 
 
 def is_docstring(node: ast.Expr) -> bool:
@@ -101,21 +99,20 @@ def module_name(path: Path, source: Path) -> str:
 
 def imports(tree: ast.Module, module: str, is_package: bool) -> Iterator[tuple[str, bool]]:
     """Yield each imported name, and whether the import stands in a function."""
-    inside = {
-        id(child)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for child in ast.walk(node)
-    }
-    for node in ast.walk(tree):
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    while waiting:
+        node, is_inside = waiting.pop()
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, id(node) in inside
+                yield alias.name, is_inside
         elif isinstance(node, ast.ImportFrom):
             base = module.split(".")[: len(module.split(".")) - node.level + is_package] if node.level else []
             target = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:
-                yield f"{target}.{alias.name}", id(node) in inside
+                yield f"{target}.{alias.name}", is_inside
+        elif not isinstance(node, ast.expr):  # no statement is part of one
+            is_inside = is_inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            waiting += ((child, is_inside) for child in ast.iter_child_nodes(node))
 
 
 def package_of(module: str) -> str:

@@ -32,6 +32,8 @@ FUNCTION_WORDS = (
 NOT_VERBS = QUESTIONS | frozenset(FUNCTION_WORDS.split())
 COMMENT = re.compile(rf"#[#\s.,:;()]*({'|'.join(sorted(QUESTIONS))})\b", re.IGNORECASE)
 """The beginning of each comment that is a question, and of some other texts."""
+TEXT = re.compile(rf"^\s*[ru]?[\"']+[\s.,:;()\\]*({'|'.join(sorted(QUESTIONS))})\b", re.IGNORECASE | re.MULTILINE)
+"""The beginning of each docstring that is a question, and of some other texts."""
 ENTRY = re.compile(r"^ {4,}[`*]*\w+[`*]*: +(?P<text>\w+.*)$")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.docs.prose import blocks, clauses, documented, is_question
+from tests.docs.prose import TEXT, blocks, clauses, documented, is_question
 from tests.repository import ROOT, files
 
 NAMES = [path.relative_to(ROOT).as_posix() for path in files() if path.suffix == ".py"]
@@ -25,7 +25,8 @@ def test_docstrings_of_tests_are_no_questions():
     found = [
         f"{name}:{line}: {doc}"
         for name in OF_TESTS  # of others, more is asked above
-        for node in blocks(ast.parse((ROOT / name).read_text(encoding="utf-8")))
+        if TEXT.search(source := (ROOT / name).read_text(encoding="utf-8"))
+        for node in blocks(ast.parse(source))
         for line, doc, _ in documented(node)
         if is_question(doc)
     ]
@@ -68,3 +69,19 @@ def test_a_text_with_a_verb_is_accepted(tmp_path, source):
     path = tmp_path / "module.py"
     path.write_text(f"{source}\n")
     assert not clauses(path)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'def test_a():\n    """What a key is."""',
+        "def test_a():\n    'what a key is'",
+        'def test_a():\n    r"""\n    How it is done.\n    """',
+        'class TestA:\n    """(Whose) it is."""',
+        'def test_a():\n    """\\\nWhether it is."""',
+    ],
+)
+def test_a_docstring_that_is_a_question_is_looked_at(source):
+    (found,) = [doc for node in blocks(ast.parse(source)) for _, doc, _ in documented(node)]
+    assert is_question(found)
+    assert TEXT.search(source)

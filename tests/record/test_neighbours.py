@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import molexp as me
+from tests import warm
 from tests.crash.test_namespaces import CONTAINER, refused
 from tests.record.helpers import Place
 from tests.servers.fixtures import moto
@@ -90,7 +91,7 @@ def as_stranger(work: Callable[[], Any]) -> None:
 
 def work(place: Place, code: str, *prefix: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Execute code in a process of its own."""
-    return subprocess.run(
+    return warm.run(
         [*prefix, sys.executable, "-c", WORK + dedent(code), place.url, json.dumps(place.options)],
         capture_output=True,
         text=True,
@@ -238,82 +239,96 @@ def test_what_lies_where_everybody_may_replace_it_is_not_believed(place, spool, 
 
 
 @pytest.fixture
-def forged(place, spool) -> Iterator[Path]:
-    """Return a place for a spool of the living attempt at the run `one`."""
+def forged(place, spool) -> Iterator[Callable[..., Path]]:
+    """Return a function that puts a spool with a head and payloads beside that of the living attempt at the run `one`."""
     ctx = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
     ctx.set_result("x", 1)
     ctx.flush()
     (ours,) = spools(spool)
-    yield ours.with_name("forged")
+
+    def forged(head: dict[str, Any], *payloads: dict[str, Any], content: bytes | None = SECRET) -> Path:
+        folder = ours.with_name(f"forged{len([*ours.parent.iterdir()])}")
+        forge(folder, head, *payloads)
+        if payloads and content is not None:
+            (folder / "1").write_bytes(content)
+            (folder / "1").chmod(0o600)
+        return folder
+
+    yield forged
     ctx.finish()
 
 
 def send(place: Place) -> list[str]:
-    """Send what nobody holds; says what is not sent, and why."""
+    """Send what nobody holds; return the names of what is not sent, as often as it is named."""
     report = place.load().fsck(repair=True)
-    return [finding.what for finding in report.findings if "forged" in finding.key and not finding.done]
+    named = [finding.key for finding in report.findings if "forged" in finding.key and not finding.done]
+    return sorted(Path(key.removesuffix(" (local spool)")).name for key in named)
+
+
+def refuses(place: Place, folders: list[Path]) -> None:
+    """Check that nothing of these spools is sent, and that each of them is named and stays."""
+    unchanged(place, lambda: send(place))
+    assert send(place) == sorted(folder.name for folder in folders)
+    assert [folder for folder in folders if not folder.exists()] == []
 
 
 def test_what_a_writer_left_is_sent(place, forged):
-    forge(forged, head_for(place), payload(f"{RUN}/artifacts/x", exclusive=True))
-    (forged / "1").write_bytes(b"content")
-    (forged / "1").chmod(0o600)
+    folder = forged(head_for(place), payload(f"{RUN}/artifacts/x", exclusive=True), content=b"content")
 
     assert send(place) == []
     assert place.store.read(f"{RUN}/artifacts/x") == b"content"
-    assert not forged.exists()
+    assert not folder.exists()
 
 
-@pytest.mark.parametrize(
-    "kind", ["symbolic link", "hard link", "pipe", "writable by others", pytest.param("another user's", marks=as_root)]
-)
-def test_a_payload_that_is_no_file_of_its_own_is_not_sent(place, forged, tmp_path, kind):
-    forge(forged, head_for(place), payload(f"{RUN}/artifacts/stolen"))
-    private, file = tmp_path / "id_rsa", forged / "1"
-    private.write_bytes(SECRET)
-    if kind == "symbolic link":
-        file.symlink_to(private)
-    elif kind == "hard link":
-        os.link(private, file)
-    elif kind == "pipe":
-        os.mkfifo(file)
-    else:
-        file.write_bytes(SECRET)
-        file.chmod(0o666)
-    if kind == "another user's":
-        file.chmod(0o600)
-        os.chown(file, STRANGER, -1)
-
-    unchanged(place, lambda: send(place))
-    assert len(send(place)) == 1
-    assert forged.exists()
+OF_OURS = ["symbolic link", "hard link", "pipe", "writable by others"]
 
 
-@pytest.mark.parametrize("kind", ["symbolic link", "hard link", "pipe", "writable by others"])
-def test_lines_that_are_no_file_of_their_own_are_not_read(place, forged, tmp_path, kind):
-    forge(forged, head_for(place), payload(f"{RUN}/artifacts/stolen"))
-    (forged / "1").write_bytes(SECRET)
-    (forged / "1").chmod(0o600)
-    lines, elsewhere = forged / "spool", tmp_path / "elsewhere"
-    if kind == "symbolic link":
-        lines.rename(elsewhere)
-        lines.symlink_to(elsewhere)
-    elif kind == "hard link":
-        os.link(lines, elsewhere)
-    elif kind == "pipe":
-        lines.unlink()
-        os.mkfifo(lines)
-    else:
-        lines.chmod(0o666)
+@pytest.mark.parametrize("kinds", [OF_OURS, pytest.param(["another user's"], marks=as_root)], ids=["ours", "another's"])
+def test_a_payload_that_is_no_file_of_its_own_is_not_sent(place, forged, tmp_path, kinds):
+    folders = []
+    for number, kind in enumerate(kinds):
+        folder = forged(head_for(place), payload(f"{RUN}/artifacts/stolen{number}"), content=None)
+        folders.append(folder)
+        private, file = tmp_path / f"id_rsa{number}", folder / "1"
+        private.write_bytes(SECRET)
+        if kind == "symbolic link":
+            file.symlink_to(private)
+        elif kind == "hard link":
+            os.link(private, file)
+        elif kind == "pipe":
+            os.mkfifo(file)
+        else:
+            file.write_bytes(SECRET)
+            file.chmod(0o666)
+        if kind == "another user's":
+            file.chmod(0o600)
+            os.chown(file, STRANGER, -1)
 
-    unchanged(place, lambda: send(place))
-    assert len(send(place)) == 1
-    assert forged.exists()
+    refuses(place, folders)
 
 
-@pytest.mark.parametrize(
-    ("key", "exclusive"),
-    [
+def test_lines_that_are_no_file_of_their_own_are_not_read(place, forged, tmp_path):
+    folders = []
+    for number, kind in enumerate(OF_OURS):
+        folder = forged(head_for(place), payload(f"{RUN}/artifacts/stolen{number}"))
+        folders.append(folder)
+        lines, elsewhere = folder / "spool", tmp_path / f"elsewhere{number}"
+        if kind == "symbolic link":
+            lines.rename(elsewhere)
+            lines.symlink_to(elsewhere)
+        elif kind == "hard link":
+            os.link(lines, elsewhere)
+        elif kind == "pipe":
+            lines.unlink()
+            os.mkfifo(lines)
+        else:
+            lines.chmod(0o666)
+
+    refuses(place, folders)
+
+
+def test_a_payload_goes_below_its_attempt_and_nowhere_else(place, forged):
+    elsewhere = [
         (f"{RUN}/run.json", False),
         (f"{RUN}/executions/1.jsonl", False),
         (f"{RUN}/executions/2.end.json", True),
@@ -326,21 +341,12 @@ def test_lines_that_are_no_file_of_their_own_are_not_read(place, forged, tmp_pat
         (f"{RUN}/artifacts/../run.json", False),
         (f"{RUN}/artifacts/", True),
         ("../outside", True),
-    ],
-)
-def test_a_payload_goes_below_its_attempt_and_nowhere_else(place, forged, key, exclusive):
-    forge(forged, head_for(place), payload(key, exclusive=exclusive))
-    (forged / "1").write_bytes(SECRET)
-    (forged / "1").chmod(0o600)
-
-    unchanged(place, lambda: send(place))
-    assert len(send(place)) == 1
-    assert forged.exists()
+    ]
+    refuses(place, [forged(head_for(place), payload(key, exclusive=exclusive)) for key, exclusive in elsewhere])
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
+def test_a_head_that_no_writer_wrote_is_not_believed(place, forged):
+    heads: list[dict[str, Any]] = [
         {"url": "s3://another/workspace"},
         {"run": "metals/cu"},
         {"run": "metals/cu/../../x"},
@@ -350,17 +356,13 @@ def test_a_payload_goes_below_its_attempt_and_nowhere_else(place, forged, key, e
         {"segments": f"{RUN}/executions/2.s"},
         {"writer": "../../../../../workspace"},
         {"writer": 7},
-    ],
-    ids=str,
-)
-def test_a_head_that_no_writer_wrote_is_not_believed(place, forged, more):
-    forge(forged, head_for(place, **more))
-    with (forged / "spool").open("a") as lines:
-        lines.write('E{"type":"result","name":"forged","value":1}\n')
+    ]
+    folders = [forged(head_for(place, **more)) for more in heads]
+    for folder in folders:
+        with (folder / "spool").open("a") as lines:
+            lines.write('E{"type":"result","name":"forged","value":1}\n')
 
-    unchanged(place, lambda: send(place))
-    assert len(send(place)) == 1
-    assert forged.exists()
+    refuses(place, folders)
 
 
 # ------------------------------------------------------------------------------------------------ who is dead lets it go

@@ -98,51 +98,58 @@ def test_one_file_that_cannot_be_read_does_not_keep_the_rest(lab, copy, tmp_path
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
-def void(source):
+def void(source, run):
     """A number was given up, and the next attempt has the next one."""
-    source.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
-    track(source.load().run("metals/cu/one"), 4)
+    source.store.create(f"{RUNS}/{run}/executions/3.jsonl", b'{"schema":1,"type":"void"}\n')
+    track(source.load().run(f"metals/cu/{run}"), 4)
 
 
-def reserved(source):
+def reserved(source, run):
     """A sync to the source was killed."""
-    source.store.create(f"{RUNS}/one/executions/3.jsonl", b'{"schema":1,"type":"void","reserved_for":"0"}\n')
+    source.store.create(f"{RUNS}/{run}/executions/3.jsonl", b'{"schema":1,"type":"void","reserved_for":"0"}\n')
 
 
-def no_end(source):
+def no_end(source, run):
     """The end of an older attempt was lost."""
-    source.store.delete(f"{RUNS}/one/executions/1.end.json")
+    source.store.delete(f"{RUNS}/{run}/executions/1.end.json")
 
 
-def no_claim(source):
-    source.store.delete(f"{RUNS}/one/executions/1.jsonl")
+def no_claim(source, run):
+    source.store.delete(f"{RUNS}/{run}/executions/1.jsonl")
 
 
-def torn_claim(source):
-    source.store.write(f"{RUNS}/one/executions/1.jsonl", b"")
+def torn_claim(source, run):
+    source.store.write(f"{RUNS}/{run}/executions/1.jsonl", b"")
 
 
-def corrupt_end(source):
-    source.store.write(f"{RUNS}/one/executions/1.end.json", b"{")
+def corrupt_end(source, run):
+    source.store.write(f"{RUNS}/{run}/executions/1.end.json", b"{")
 
 
-def no_definition(source):
+def no_definition(source, run):
     """The claims repeat it."""
-    source.store.delete(f"{RUNS}/one/run.json")
+    source.store.delete(f"{RUNS}/{run}/run.json")
 
 
-@pytest.mark.parametrize("harm", [void, reserved, no_end, no_claim, torn_claim, corrupt_end, no_definition])
-def test_a_damaged_record_is_brought_as_it_is(source, target, tmp_path, harm):
+HARMS = (void, reserved, no_end, no_claim, torn_claim, corrupt_end, no_definition)
+
+
+def test_a_damaged_record_is_brought_as_it_is(source, target, tmp_path):
     fill(source, tmp_path)
-    harm(source)
-    before = source.load().run("metals/cu/one").to_dict()
+    runs = [harm.__name__ for harm in HARMS]
+    for harm in HARMS:
+        run = source.load().project("metals").experiment("cu").Run(id=harm.__name__)
+        for attempt in (1, 2):
+            track(run, attempt)
+        harm(source, run.id)
+    before = {run: source.load().run(f"metals/cu/{run}").to_dict() for run in runs}
 
     report = sync(source, target)
 
     assert report.ok, report
     voids = {key for key, data in record(source).items() if b'"type":"void"' in data[:40]}
     assert record(source).keys() - voids <= record(target).keys()
-    assert target.load().run("metals/cu/one").to_dict() == before
+    assert {run: target.load().run(f"metals/cu/{run}").to_dict() for run in runs} == before
     reader = target.load()
     assert {one.key for one in reader.catalog.verify().findings} == set(reader.catalog.unreadable()), (
         "all but the damage"

@@ -42,9 +42,8 @@ def project(tmp_path, monkeypatch):
             content = textwrap.dedent(text).strip().replace("VALUE", str(value))
             path.write_text(f"{content}\n" if content else "")
         with monkeypatch.context() as patch:
-            patch.syspath_prepend(str(folder))
-            patch.syspath_prepend(str(folder / "src"))
-            patch.syspath_prepend(str(folder / "site-packages"))
+            patch.setattr(sys, "path", [str(folder / "site-packages"), str(folder / "src"), str(folder), *sys.path])
+            patch.setattr(sys, "path_importer_cache", dict(sys.path_importer_cache))  # forgets these and relative ones
             patch.chdir(folder)
             import flow  # type: ignore[import-not-found]
 
