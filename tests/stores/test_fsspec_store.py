@@ -23,6 +23,7 @@ import molexp as me
 from molexp.contracts import Listing
 from molexp.plugins import PluginManager, default_manager
 from molexp_s3_store import FsspecStore
+from tests import warm
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +194,7 @@ def test_links_are_told_and_not_read(tmp_path):
 def test_commands_read(lab, archive):
     def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "molexp_cli", "-w", f"zip://lab::{archive}", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        return warm.run(command, capture_output=True, text=True, check=False)
 
     done = typed("runs", "list", "--json")
     assert done.returncode == 0, done.stderr
