@@ -70,6 +70,12 @@ def test_a_command_of_molexp_is_molexps(here, finished, tools):
     assert "copper" in program(here, "runs", "list", env=tools).out
 
 
+def test_check_names_a_command_that_is_never_called(here, tools):
+    done = program(here, "plugins", "check", "molexp-tools", env=tools)
+    assert "its command 'runs' is never called: MolExp has one of that name" in done.err
+    assert "'odd' is never" not in done.err
+
+
 def test_a_command_that_cannot_be_used_is_named(here, tools):
     done = program(here, "odd", env=tools)
     assert done.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from datetime import UTC, datetime, timedelta, timezone
@@ -50,6 +51,16 @@ def test_it_is_a_run_of_then(exp, ws, old):
     assert [point["step"] for point in run.metrics.to_dicts()] == [5, 6]
     (row,) = ws.catalog.runs("imported == true and seconds == 120.5")
     assert (row.path, row.created_at) == (run.path, THEN)
+
+
+def test_its_metrics_and_results_are_those_that_were_given(exp, old):
+    points = [{"loss": 1.0, "odd": {"$float": "x"}}, {"loss": math.nan, "time": 2.0}, {"loss": -math.inf, "step": 7}]
+    run = record(exp, old, results={"loss": math.nan}, metrics=points)
+    found = run.asset("metrics").load()
+    assert [point["step"] for point in found] == [0, 1, 7]
+    assert (found[0]["odd"], math.isnan(found[1]["loss"]), found[2]["loss"]) == ({"$float": "x"}, True, -math.inf)
+    assert (run.metrics.last["loss"], run.metrics["loss"]["count"]) == (-math.inf, 3)
+    assert math.isnan(run.results["loss"])
 
 
 def test_its_origin_is_named_and_nothing_else_is_made_up(exp, ws, old):

@@ -85,6 +85,8 @@ def test_each_condition_is_counted_alone(ws):
         ('"best" in tags', 2, ()),
         ("params.n == 1", 1, ()),
     ]
+    status, cause = ws.catalog.near_misses("status == 'suceeded' and cause == 'walltimes'")
+    assert (repr(status.nearest[0]), repr(cause.nearest)) == ("'succeeded'", "('walltime',)")
     assert ws.catalog.near_misses() == []
     with pytest.raises(me.errors.QueryError):
         ws.catalog.near_misses("params.n >")

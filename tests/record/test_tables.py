@@ -43,6 +43,23 @@ def test_a_frame_has_types(rows):
     assert (str(frame["results.ok"].dtype), frame["results.ok"].isna().tolist()) == ("boolean", [False, True, True])
 
 
+@pytest.mark.parametrize(
+    ("params", "shown"),
+    [
+        ({"a.b": 1, "a": {"b": 2}}, 1),
+        ({"a": {"b": 2}, "a.b": 1}, 1),
+        ({"a": {"b": 2}, "a.b": None}, 2),
+        ({"a.b": None, "a": {"b": 2}}, 2),
+    ],
+    ids=str,
+)
+def test_of_two_values_under_one_name_a_table_has_the_one_that_a_query_finds(exp, params, shown):
+    exp.Run(params)
+    ws = exp.project.workspace
+    (row,) = ws.catalog.runs(f"params.a.b == {shown}")
+    assert (row["params.a.b"], ws.catalog.runs().to_pandas()["params.a.b"].tolist()) == (shown, [shown])
+
+
 def test_polars_has_the_same(rows):
     frame = rows.to_polars()
     assert frame["params.b"].to_list() == [0, 1, None]

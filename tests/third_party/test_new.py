@@ -100,6 +100,30 @@ def test_a_name_that_no_distribution_may_have_is_refused(molexp, here, name):
     assert not list(here.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("sort", "name", "why"),
+    [
+        ("kind", "molexp-class", "Python does not take both as names"),
+        ("kind", "molexp-none", "'none' and 'None', and Python"),
+        ("scheme", "molexp-1x", "Python does not"),
+        ("command", "molexp-import", "Python does not"),
+        ("kind", "molexp-seed", "contexts have ctx.seed for something else"),
+        ("kind", "molexp-params", "contexts have ctx.params"),
+        ("kind", "molexp-data", "The asset kind 'data' is that of molexp-core"),
+        ("store", "lab-x", ""),
+        ("store", "molexp-file", "The storage backend 'file' is that of molexp-fs"),
+        ("executor", "molexp-process", "The executor 'process' is that of molexp-core"),
+        ("queue", "local", "The queue 'local' is that of molexp-core"),
+        ("command", "molexp-runs", "MolExp has a command 'runs' itself"),
+        ("kind", "molexp", "'molexp' is a package of MolExp itself"),
+    ],
+)
+def test_a_name_that_nothing_of_its_sort_may_have_is_refused_before_anything_is_written(molexp, here, sort, name, why):
+    done = molexp("plugins", "new", sort, name)
+    assert (done.code, not list(here.iterdir())) == ((2, True) if why else (0, False))
+    assert why in done.err
+
+
 def test_a_sort_that_does_not_exist_is_refused_with_those_that_do(molexp):
     done = molexp("plugins", "new", "shelf", "molexp-lab")
     assert done.code == 2

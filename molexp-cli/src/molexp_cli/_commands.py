@@ -160,6 +160,11 @@ SECTIONS: Mapping[str, Mapping[str, Command | Group]] = {
 }
 
 
+def is_ours(name: str) -> bool:
+    """Tell whether MolExp has a command or a group of this name itself: one of a plugin is never called then."""
+    return any(name in entries for entries in SECTIONS.values())
+
+
 class Commands(MutableMapping[str, Any]):
     """The commands of a group by their names, in order, each built when you ask for it."""
 

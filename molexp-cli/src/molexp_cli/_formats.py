@@ -180,14 +180,19 @@ def _mappings(records: Records) -> Sequence[Mapping[str, Any]]:
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as one level, with dotted names."""
-    return dict(_leaves(record, ""))
+    """Return a record as one level, with dotted names; of two values under one name the one that a query finds."""
+    leaves = [*_leaves(record, ())]
+    found = {".".join(path): value for path, value in leaves}
+    if len(found) < len(leaves):
+        in_order = sorted(leaves, key=lambda leaf: leaf[0])
+        found |= {".".join(path): value for path, value in in_order if value is not None}
+    return found
 
 
-def _leaves(found: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+def _leaves(found: Mapping[str, Any], above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in found.items():
-        name = f"{above}.{key}" if above else _ROOTS.get(key, key)
+        path = (*above, str(key)) if above else (_ROOTS.get(key, key),)
         if isinstance(value, Mapping) and value and not any(str(inner).startswith("$") for inner in value):
-            yield from _leaves(value, name)
+            yield from _leaves(value, path)
         elif value != {}:
-            yield name, value
+            yield path, value

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from molexp_cli._commands import is_ours
 from molexp_cli._failing import FAILED
 from molexp_cli._formats import Format, OutputOption, form_of, write_records
 from molexp_cli._options import JsonOption
@@ -161,7 +162,12 @@ def _doubts(examination: Examination | None, *, of_one: bool) -> Iterable[str]:
     """Return what to tell: all, to whoever checks one plugin; of many, what matters to those who use them."""
     if examination is None:
         return ()
-    return examination.doubts if of_one else examination.findings["spelling"]
+    return [*(examination.doubts if of_one else examination.findings["spelling"]), *_never_called(examination)]
+
+
+def _never_called(examination: Examination) -> list[str]:
+    commands = (examination.provides or {}).get("command", ())
+    return [f"its command {name!r} is never called: MolExp has one of that name" for name in commands if is_ours(name)]
 
 
 def _details(examination: Examination | None) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def _details(examination: Examination | None) -> dict[str, Any]:
         "provides": examination.provides,
         "kits": dict(examination.kits),
         "tried": _measured(examination.trial),
-        "doubts": examination.doubts,
+        "doubts": [*examination.doubts, *_never_called(examination)],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 from string import Template
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from molexp_cli import __version__
+from molexp_cli._commands import is_ours
 from molexp_cli._options import JsonOption
 from molexp_cli._output import say, write
 
@@ -51,6 +53,8 @@ def new(
         raise typer.BadParameter(
             f"{name!r} is no name of a distribution: write lower-case letters, digits and hyphens.", param_hint="NAME"
         )
+    if unfit := _unfit(sort, name):
+        raise typer.BadParameter(f"{unfit} Choose another name.", param_hint="NAME")
     folder = (into or Path()) / name
     if folder.exists():
         raise MolexpError(f"{str(folder)!r} exists already. Choose another name, or another folder with --into.")
@@ -66,12 +70,47 @@ def new(
         say(f"Next: pip install -e '{folder}[test]', then pytest {folder}")
 
 
+def _package(name: str) -> str:
+    return re.sub(r"[-.]", "_", name)
+
+
+def _thing(name: str) -> str:
+    return _package(name).removeprefix("molexp_")
+
+
+def _class(thing: str) -> str:
+    return "".join(part.title() for part in thing.split("_"))
+
+
+def _unfit(sort: str, name: str) -> str:
+    """Return why a distribution of this sort cannot have a name, as its own tests would say; "" if it can."""
+    from molexp import RunContext
+    from molexp.plugins import PluginManager
+    from molexp.workflow import TaskContext
+
+    what, thing = _WHAT[sort][0], _thing(name)
+    if _package(name) in ("molexp", "molexp_core", "molexp_cli"):
+        return f"{_package(name)!r} is a package of MolExp itself."
+    if not thing.isidentifier() or keyword.iskeyword(thing) or keyword.iskeyword(_class(thing)):
+        return f"The {what} would be called {thing!r} and {_class(thing)!r}, and Python does not take both as names."
+    contexts = [cls for context in (RunContext, TaskContext) for cls in context.__mro__]
+    if sort == "kind" and any(thing in vars(cls) or thing in vars(cls).get("__annotations__", ()) for cls in contexts):
+        return f"The {what} would be called {thing!r}, and contexts have ctx.{thing} for something else."
+    thing = thing.replace("_", "-") if sort in ("store", "command") else thing
+    if sort == "command" and is_ours(thing):
+        return f"MolExp has a command {thing!r} itself, which would be called in place of yours."
+    manager = PluginManager()
+    for one in manager.plugins():
+        if thing in (manager.declares(one) or {}).get(what, ()):
+            return f"The {what} {thing!r} is that of {one.distribution}."
+    return ""
+
+
 def _files(sort: str, name: str) -> dict[str, str]:
     """Return the files of a new distribution: path to text."""
     from importlib import resources  # not cheap, and help has no need of it
 
-    package = re.sub(r"[-.]", "_", name)
-    thing = package.removeprefix("molexp_")
+    package, thing = _package(name), _thing(name)
     what, module = _WHAT[sort]
     article = "An" if what[0] in "aeiou" else "A"
     major, minor, *_ = (int(part) for part in re.findall(r"\d+", __version__))
@@ -80,7 +119,7 @@ def _files(sort: str, name: str) -> dict[str, str]:
         "package": package,
         "thing": thing if sort not in ("store", "command") else thing.replace("_", "-"),
         "function": thing,
-        "Class": "".join(part.title() for part in thing.split("_")),
+        "Class": _class(thing),
         "what": what,
         "What_article": article,
         "module": module,

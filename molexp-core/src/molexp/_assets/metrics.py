@@ -162,13 +162,22 @@ class Metrics:
             self._write({"step": step, "time": time.time(), **more})
 
     def _write(self, point: dict[str, Any]) -> None:
-        assert self._growing is not None, "points are written where there is a run"
-        for value in point.values():
-            if (type(value) is not int or value.bit_length() > _WORD) and (
-                type(value) is not float or value - value != 0.0
+        for name, value in point.items():
+            if (
+                type(name) is not str
+                or not name.isascii()
+                or (
+                    (type(value) is not int or value.bit_length() > _WORD)
+                    and (type(value) is not float or value - value != 0.0)
+                )
             ):
                 point = plain(point, where="metrics", nan=True)
                 break
+        self._keep(point)
+
+    def _keep(self, point: dict[str, Any]) -> None:
+        """Write a point that is plain."""
+        assert self._growing is not None, "points are written where there is a run"
         self._growing.log(point)
 
     def flush(self) -> None:

@@ -76,7 +76,7 @@ def record_past_run(
             context.set_result(name, value)
         _save_files(context._assets, past.files, link=past.link)
         for point in points:
-            context.metrics._write(point)
+            context.metrics._keep(point)
     except BaseException as error:
         try:
             attempt.end(Ending(RunStatus.INTERRUPTED, UNFINISHED))
@@ -159,11 +159,10 @@ def _point(given: Mapping[str, Any], number: int) -> dict[str, Any]:
     if not is_count(step):
         raise ValueError(f"The step of point {number} of the metrics is {step!r:.80}; steps count from 0.")
     time = given.get("time")
-    point: dict[str, Any] = {"step": step}
-    if time is not None:
-        point["time"] = float(time)
-    found: dict[str, Any] = plain({k: v for k, v in given.items() if k not in OWN}, where="metrics", nan=True)
-    return point | found
+    own = {"step": step} if time is None else {"step": step, "time": float(time)}
+    named = {name: value for name, value in given.items() if name not in OWN}
+    found: dict[str, Any] = plain({**own, **named}, where="metrics", nan=True)
+    return found
 
 
 def _save_files(assets: AttemptAssets, files: Mapping[str, str | os.PathLike[str]], *, link: bool) -> None:

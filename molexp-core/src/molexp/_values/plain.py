@@ -35,7 +35,8 @@ def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | No
 
     Args:
         value: None, booleans, numbers, text; lists, tuples, sets, mappings; datetimes, enums, UUIDs, decimals, paths;
-            structs, attrs instances and dataclasses; numpy scalars, and numpy arrays of up to 1000 elements.
+            structs, attrs instances and dataclasses; numpy scalars, tensors without dimensions, and numpy arrays of up to
+            1000 elements.
         where: the name of the value in errors, as in ``params``.
         nan: True if NaN and infinity are legal; they become ``{"$float": "nan"}``.
         refer: asked about every object that is not of a plain built-in type, first of all; what it returns stands for
@@ -193,12 +194,16 @@ class _Converter(Struct):
         return self._foreign(value, depth)
 
     def _foreign(self, value: Any, depth: int) -> Any:
-        """Return the plain form of a value of a type that is known without being imported: paths, numpy."""
+        """Return the plain form of a value of a type that is known without being imported: paths, numpy, tensors of one number."""
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(value, (numpy.generic, numpy.ndarray)):
             return self._numpy(value, numpy, depth)
         if isinstance(value, (*loaded_types("pathlib", "PurePath"), *loaded_types("upath", "UPath"))):
             return self.convert(str(value), depth)
+        if getattr(value, "shape", None) == () and hasattr(value, "item"):  # a tensor of one number, as a loss is one
+            number = value.item()
+            if isinstance(number, bool | int | float):
+                return self.convert(number, depth)
         raise self._formless(value)
 
     def _formless(self, value: Any, what: str = "JSON has no form for it") -> Unfit:

@@ -250,22 +250,29 @@ _WHOLE = ("execution_history", "tags", "notes")
 
 
 def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record as one level: ``{"results": {"loss": 1}}`` becomes ``{"results.loss": 1}``."""
-    flat: dict[str, Any] = {}
+    """Return a record as one level: ``{"results": {"loss": 1}}`` becomes ``{"results.loss": 1}``.
 
-    def visit(prefix: str, value: Any) -> None:
+    Of two values under one name it has the one that a query finds: that whose key is longer, unless it is None.
+    """
+    leaves: list[tuple[tuple[str, ...], Any]] = []
+
+    def visit(path: tuple[str, ...], value: Any) -> None:
         if isinstance(value, Mapping) and value and not any(str(name).startswith("$") for name in value):
             for name, inner in value.items():
-                visit(f"{prefix}.{name}", inner)
+                visit((*path, str(name)), inner)
         elif not (isinstance(value, Mapping) and not value):
-            flat[prefix] = value
+            leaves.append((path, value))
 
     for key, value in record.items():
         name = _NAMES.get(key, key)
         if name in _WHOLE:
-            flat[name] = value
+            leaves.append(((name,), value))
         else:
-            visit(name, value)
+            visit((name,), value)
+    flat = {".".join(path): value for path, value in leaves}
+    if len(flat) < len(leaves):
+        in_order = sorted(leaves, key=lambda leaf: leaf[0])
+        flat |= {".".join(path): value for path, value in in_order if value is not None}
     return flat
 
 

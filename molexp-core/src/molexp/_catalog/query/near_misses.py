@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,8 +11,10 @@ from molexp._catalog.index.index import Index
 from molexp._catalog.query.answers import Question
 from molexp._query.expressions import Condition, Expression, Field, Joined, quoted
 from molexp._values.ids import nearest
+from molexp._values.status import Cause, RunStatus
 
 _NUMBERS = 3  # that are named
+_FIXED: Mapping[tuple[str, ...], Iterable[str]] = {("status",): RunStatus, ("cause",): Cause}
 
 
 class NearMiss(Struct, frozen=True):
@@ -55,7 +57,9 @@ def near_misses(
 
 
 def texts_of(index: Index, field: Field) -> list[str]:
-    """Return texts that some runs have in a field of their parameters, results or configuration."""
+    """Return texts that some runs have in a field of their parameters, results or configuration, or may have as status or cause."""
+    if fixed := _FIXED.get(field.parts):
+        return [str(one) for one in fixed]
     sql = (
         "SELECT DISTINCT f.value FROM names n JOIN fields f ON f.name = n.id WHERE n.name = ? AND typeof(f.value) = 'text' "
         "LIMIT 1000"
