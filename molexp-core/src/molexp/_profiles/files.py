@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp._values.numbers import integer
 from molexp._values.plain import plain, restore
@@ -42,15 +43,8 @@ def read_source(path: Path) -> Source:
     Raises:
         ProfileError: it cannot be read, is not in that format, or has what JSON cannot carry.
     """
-    file = str(path)
-    text = _text(path)
-    if path.suffix in {".toml", ".json"}:
-        data = _toml(text, file) if path.suffix == ".toml" else _json(text, file)
-        return Source(file, checked(data, file), text)
-    from molexp._profiles.yaml_files import read_yaml
-
-    data, lines = read_yaml(text, file)
-    return Source(file, checked(data, file), text, lines)
+    found = _read(path)
+    return replace(found, data=checked(found.data, found.file))
 
 
 def read_values(path: str | os.PathLike[str]) -> Any:
@@ -71,13 +65,7 @@ def read_values(path: str | os.PathLike[str]) -> Any:
         >>> read_values("params.yaml")
         {'cell': {'a': 0.001}}
     """
-    file, path = str(path), Path(path)
-    text = _text(path)
-    if path.suffix in {".toml", ".json"}:
-        return _toml(text, file) if path.suffix == ".toml" else _json(text, file)
-    from molexp._profiles.yaml_files import read_yaml
-
-    return read_yaml(text, file)[0]
+    return _read(path).data
 
 
 def checked(data: Any, file: str, where: str = "") -> Any:
@@ -92,8 +80,18 @@ def checked(data: Any, file: str, where: str = "") -> Any:
         raise ProfileError(file, str(error).removesuffix(".")) from None
 
 
-def _text(path: Path) -> str:
-    file = str(path)
+def _read(path: str | os.PathLike[str]) -> Source:
+    file, path = str(path), Path(path)
+    text = _text(path, file)
+    if path.suffix in {".toml", ".json"}:
+        return Source(file, _toml(text, file) if path.suffix == ".toml" else _json(text, file), text)
+    from molexp._profiles.yaml_files import read_yaml
+
+    data, lines = read_yaml(text, file)
+    return Source(file, data, text, lines)
+
+
+def _text(path: Path, file: str) -> str:
     if path.suffix not in {".yaml", ".yml", ".toml", ".json"}:
         raise ProfileError(file, "its format is not known", hint="A profile file ends in .yaml, .yml, .toml or .json.")
     try:

@@ -12,6 +12,7 @@ from molexp._values.value_path import MAX_DEPTH, nests_deeper
 from molexp.errors import CorruptRecordError, SchemaError
 
 __all__ = [
+    "FLOATS",
     "check_schema",
     "decode",
     "decode_lines",
@@ -20,6 +21,7 @@ __all__ = [
     "encode_line",
     "encode_pretty",
     "encoded",
+    "is_pair",
     "json_type",
     "leaf",
 ]
@@ -29,7 +31,9 @@ MAX_NESTING = MAX_DEPTH + 56
 
 Leaf: TypeAlias = int | float | str | bool | list[Any]
 
-_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+"""Numbers that JSON has no form for, by the text that stands for each."""
+
 _PADDING = b"\0 \t\r\n"
 
 _encoder = msgspec.json.Encoder()
@@ -251,13 +255,14 @@ def leaf(value: Any) -> Leaf | dict[str, Any] | None:
     if tag[:1] != "$":
         return value
     if tag == "$dict":
-        return dict(payload) if type(payload) is list and all(map(_is_pair, payload)) else value
+        return dict(payload) if type(payload) is list and all(map(is_pair, payload)) else value
     if type(payload) is not str:
         return value  # a newer version may have written it
-    return _FLOATS.get(payload, payload) if tag == "$float" else payload
+    return FLOATS.get(payload, payload) if tag == "$float" else payload
 
 
-def _is_pair(item: Any) -> bool:
+def is_pair(item: Any) -> bool:
+    """Tell whether it is a key and a value, as ``$dict`` has them."""
     return type(item) is list and len(item) == 2 and type(item[0]) is str
 
 

@@ -19,6 +19,7 @@ from msgspec import Struct
 from molexp._values.advice import advice
 from molexp._values.canonical import canonical_json, check_text
 from molexp._values.copies import own_copy
+from molexp._values.documents import FLOATS, is_pair
 from molexp._values.loaded import loaded_types
 from molexp._values.numbers import LONG_BITS, MAX_DIGITS, is_too_long
 from molexp._values.paths import path_text
@@ -27,7 +28,6 @@ from molexp._values.value_path import MAX_DEPTH, Unfit, nests_deeper, too_deep
 __all__ = ["plain", "plain_parameters", "restore"]
 
 _ARRAY_LIMIT = 1000
-_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
 def plain(value: Any, *, where: str, nan: bool, refer: Callable[[Any], Any] | None = None) -> Any:
@@ -296,17 +296,13 @@ def _restore(value: Any, resolve: Callable[[str, Any], Any] | None) -> Any:
 
 def _tagged(tag: str, payload: Any, resolve: Callable[[str, Any], Any] | None) -> Any:
     if tag == "$float":
-        if type(payload) is str and payload in _FLOATS:
-            return _FLOATS[payload]
+        if type(payload) is str and payload in FLOATS:
+            return FLOATS[payload]
     elif tag == "$dict":
-        if type(payload) is list and all(map(_is_pair, payload)):
+        if type(payload) is list and all(map(is_pair, payload)):
             return {key: _restore(item, resolve) for key, item in payload}
     elif resolve is not None:
         found = resolve(tag, payload)
         if found is not None:
             return found
     return {tag: own_copy(payload)}
-
-
-def _is_pair(item: Any) -> bool:
-    return type(item) is list and len(item) == 2 and type(item[0]) is str

@@ -130,13 +130,8 @@ class Planning:
                     profile=self._asked.profile,
                     overrides=self._asked.overrides,
                     config=deriving.config,
-                    action=decided.action,
-                    why=decided.why,
-                    changed=decided.changed,
-                    attempts=decided.attempts,
-                    cancels=decided.cancels,
-                    unreadable=decided.unreadable,
                     place=store.url if self._several else "",
+                    **decided._asdict(),
                 )
                 if not self.chooser.chooses or self._is_chosen(found, known):
                     yield found

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -187,10 +187,15 @@ class TaskRecords(Reusing):
 
     def describe(self, error: BaseException, label: str, retry: int) -> dict[str, Any]:
         """Save the traceback of a task's error, and return the record of the error."""
-        recorder = self.recorder(label, retry)
-        assets = self._assets.of(recorder)
-        try:
+        with self._assets_of(label, retry) as assets:
             return describe_error(error, assets, label, name=f"error-trace-{retry}" if retry else "error-trace")
+
+    @contextmanager
+    def _assets_of(self, label: str, retry: int) -> Iterator[AttemptAssets]:
+        """Give the assets of a try of a task."""
+        recorder = self.recorder(label, retry)
+        try:
+            yield self._assets.of(recorder)
         finally:
             recorder.end("it has ended")
 
@@ -215,30 +220,13 @@ class TaskRecords(Reusing):
 
     def _save_all(self, parts: Parts, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
         """Save the objects of an output, and the rest if it is too large for the record; return the entry for that."""
-        if parts.found:
-            self._save_parts(parts, outcome, retry, alone=type(stored) is dict and "$saved" in stored)
-        return {"output": stored} if len(encode(stored)) <= INLINE_OUTPUT else self._save(stored, outcome, retry)
-
-    def _save_parts(self, parts: Parts, outcome: TaskOutcome, retry: int, *, alone: bool) -> None:
-        recorder = self.recorder(outcome.name, retry)
-        try:
-            parts.save(self._assets.of(recorder), outcome.name, alone=alone)
-        finally:
-            recorder.end("it has ended")
-
-    def _save(self, stored: Any, outcome: TaskOutcome, retry: int) -> dict[str, Any]:
-        """Save an output that is too large for the record, and return the entry that refers to it."""
-        recorder = self.recorder(outcome.name, retry)
-        try:
-            asset = save_state(
-                self._assets.of(recorder),
-                "checkpoint",
-                f"outputs/{outcome.name}.json",
-                {"output": stored},
-                outcome.name,
-            )
-        finally:
-            recorder.end("it has ended")
+        with self._assets_of(outcome.name, retry) as assets:
+            if parts.found:
+                parts.save(assets, outcome.name, alone=type(stored) is dict and "$saved" in stored)
+            if len(encode(stored)) <= INLINE_OUTPUT:
+                return {"output": stored}
+            document = {"output": stored}
+            asset = save_state(assets, "checkpoint", f"outputs/{outcome.name}.json", document, outcome.name)
         return {"saved": {"$asset": asset.id}}
 
     def _write(self, label: str, record: dict[str, Any], retry: int, *, soon: bool = False) -> None:

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any
 
+import msgspec
 from msgspec.structs import asdict
 
 from molexp._values.cache_place import cache_folder
@@ -49,43 +49,15 @@ def _time_limit() -> float:
     return limit
 
 
-def from_document(found: Any) -> Trial:
-    """Return a trial from plain values, as `msgspec.structs.asdict` makes them.
-
-    Raises:
-        ValueError, TypeError, KeyError, AttributeError: they are others.
-    """
-    provides = {
-        _text(hook): {_text(name): tuple(map(_text, types)) for name, types in names.items()}
-        for hook, names in found["provides"].items()
-    }
-    return Trial(
-        refused=_text(found["refused"]),
-        faults=tuple(map(_text, found["faults"])),
-        printed=_text(found["printed"]),
-        provides=provides,
-        seconds=float(found["seconds"]),
-        modules=int(found["modules"]),
-        packages=tuple(map(_text, found["packages"])),
-        registering=tuple(map(_text, found["registering"])),
-    )
-
-
-def _text(found: Any) -> str:
-    if not isinstance(found, str):
-        raise TypeError
-    return found
-
-
 def _remembered(plugin: PluginInfo) -> Trial | None:
     """Return what the last trial of this very plugin found; None if there was none, or anything has changed since."""
     stamp, limit = stamp_of(plugin), guarding()
     for folder in _folders():
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError, msgspec.ValidationError):
             with open(_file(folder, plugin), "rb") as file:
                 found = json.loads(file.read(_LARGEST))
             if found["stamp"] == stamp:
-                trial = from_document(found["trial"])
+                trial = msgspec.convert(found["trial"], Trial)
                 if not trial.refused or limit <= float(found["limit"]):  # else more time may be all that it needs
                     return trial
     return None

@@ -15,11 +15,12 @@ import time
 from contextlib import suppress
 from typing import IO, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from molexp._values.groups import kill_group
 from molexp._values.scratch import scratch_file
-from molexp.plugins._answers import ONGOING, TIMEOUT, from_document, guarding, remember, stamp_of
+from molexp.plugins._answers import ONGOING, TIMEOUT, guarding, remember, stamp_of
 from molexp.plugins._info import PluginInfo, Trial
 
 MEMORY = 2 << 30  # bytes that importing a plugin may take
@@ -140,7 +141,7 @@ def _judge(said: list[dict[str, Any]], code: int, stopped: str, out: IO[bytes], 
     late = os.fstat(out.fileno()).st_size > report["printed"]
     if not cause and late:
         cause = "it prints on standard output when the program ends"
-    trial = from_document(report["trial"])
+    trial = msgspec.convert(report["trial"], Trial)
     return replace(trial, refused=trial.refused or cause, printed=printed)
 
 
