@@ -9,8 +9,7 @@ from itertools import accumulate, chain, repeat
 from operator import eq
 from typing import Any, ClassVar, TypeAlias, overload
 
-from molexp._record.metric_summaries import OWN
-from molexp._record.metrics import NEVER, Limits, lower
+from molexp._record.metrics import NEVER, OWN, Limits, lower
 from molexp._values.numbers import EXACT
 from molexp._values.tables import Column
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._assets.builtin_kinds import MetricsKind
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
-from molexp._record.metric_summaries import BATCH, OWN, Summary
+from molexp._record.metrics import BATCH, OWN, Summary
 from molexp._values.documents import encode_line
 from molexp._values.plain import plain
 from molexp.contracts import Appender

@@ -17,7 +17,7 @@ from zlib import crc32
 from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder, Encoder
 
-from molexp._record.metric_summaries import BATCH, OWN
+from molexp._record.metrics import BATCH, OWN
 
 FEW = 1024 * BATCH  # points from which on blocks become longer, so that there are some thousand at most
 _FEW_NAMES = 8

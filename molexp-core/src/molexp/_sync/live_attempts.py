@@ -18,9 +18,8 @@ from molexp._record.fences import VOID
 from molexp._record.folding import AttemptFacts
 from molexp._storage import layout, schemas
 from molexp._storage.layout import copy_keys
-from molexp._sync.attempts import Attempt, Way, digest_of, document_at, is_claim, reservation_of
+from molexp._sync.attempts import Attempt, Way, digest_of, document_at, grow, is_claim, reservation_of
 from molexp._sync.copying import SMALL, guard
-from molexp._sync.growing_files import grow
 from molexp._values.documents import encode_pretty
 from molexp._values.numbers import count
 from molexp.contracts import Stat

@@ -17,7 +17,6 @@ from molexp._profiles import find_profiles, profiles_here, resolve_profile, reso
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
 from molexp._values.status import RunStatus
-from molexp._workflow.deaths import end_on_record
 from molexp._workflow.executors import Executors
 from molexp._workflow.keys import run_key
 from molexp._workflow.options import RunOptions
@@ -27,7 +26,7 @@ from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.selection import LeftOut, Selection
 from molexp._workflow.tasks import INLINE
 from molexp._workflow.under_run import execute_under_run
-from molexp._workflow.whole_runs import RunCall, execute_run
+from molexp._workflow.whole_runs import RunCall, end_on_record, execute_run
 from molexp._workflow.workflow import waited_for
 from molexp.contracts import Call, Progress, Resources
 from molexp.errors import MolexpError, PluginMissingError, RunBusyError, RunFinishedError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from molexp._values.canonical import canonical_json
 from molexp._values.late_names import late_names
 from molexp.contracts._declared import Declared
-from molexp.contracts._keys import check_key
+from molexp.contracts._keys import RemotePath, check_key
 from molexp.contracts._kinds import (
     Accepts,
     AssetKind,
@@ -25,7 +25,6 @@ from molexp.contracts._kinds import (
     Upgrades,
     Validates,
 )
-from molexp.contracts._paths import RemotePath
 from molexp.contracts._schemes import RunIdentity, RunIdScheme
 from molexp.contracts._settings import complete_options, storage_settings_files
 from molexp.contracts._store import Capability, Durability, Listing, Stat, Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any, Protocol
 
 from molexp._values.patterns import late
 from molexp.errors import InvalidKeyError
@@ -53,3 +54,21 @@ def _check_each_rule(key: str) -> None:
             raise InvalidKeyError(key, f"it takes {size} bytes; at most {_KEY_LIMIT} are allowed")
         if any(len(segment.encode()) > _SEGMENT_LIMIT for segment in key.split("/")):
             raise InvalidKeyError(key, f"a segment takes more than {_SEGMENT_LIMIT} bytes")
+
+
+class RemotePath(Protocol):
+    """A ``UPath`` of universal_pathlib, as `Asset.path` is one where assets are not local files.
+
+    Example:
+        >>> from molexp.contracts import RemotePath
+        >>> def url(path: RemotePath) -> str:
+        ...     return f"{path.protocol}: {path}"
+    """
+
+    @property
+    def protocol(self) -> str:
+        """The scheme of its URL."""
+
+    @property
+    def storage_options(self) -> Any:
+        """The options that fsspec needs to reach it."""
