@@ -62,7 +62,9 @@ class GrowingPayload(Growing):
                 raise StoreError(
                     f"An item of {self._slot.name!r} could not be written: it grows no more.", key=self._slot.key
                 )
-            before = self._so_far() if self._appender is not None else None
+            before = None
+            if self._appender is not None:
+                before = self._size + len(self._unhashed), self._growth.fields()
             encoded = False
             try:
                 data = self._growth.append(item)
@@ -131,9 +133,6 @@ class GrowingPayload(Growing):
         raise ContextClosedError(
             self._assets.writer.path, why=f"{self._slot.name!r} grows no more: its block has ended"
         )
-
-    def _so_far(self) -> tuple[int, Any]:
-        return self._size + len(self._unhashed), self._growth.fields()
 
     def _fields(self, found: Any) -> Mapping[str, Any]:
         return record_of(self._kind.fields, found, self._given, f"{self._kind.name} {self._slot.name!r}")[1]

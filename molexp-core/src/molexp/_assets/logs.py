@@ -72,13 +72,10 @@ class LogReader:
         """Return the last `n` lines; only the end of the log is read for them. See `text` for what is gone."""
         lines: list[str] = []
         for part in (self, *reversed(self.earlier)):
-            if len(lines) < n:
-                lines = [*part._own_tail(n - len(lines)), *lines]
+            if (wanted := n - len(lines)) > 0:
+                own = part.end(wanted)[1].decode("utf-8", "replace").splitlines()
+                lines = [*own[-wanted:], *lines]
         return lines
-
-    def _own_tail(self, n: int) -> list[str]:
-        """Return the last `n` lines of the newest attempt's."""
-        return self.end(n)[1].decode("utf-8", "replace").splitlines()[-n:] if n else []
 
     def end(self, n: int) -> tuple[int, bytes]:
         """Return the bytes of the newest attempt's last `n` lines at least, and where they begin.

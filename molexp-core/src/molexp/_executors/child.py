@@ -9,7 +9,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeAlias
 
@@ -53,15 +53,12 @@ class Children:
         self.proven = False  # a worker has come up
         self.trouble = ""  # the reason if none can
         self.memory = memory_events()
-        self._first = threading.Lock()
+        self.first = threading.Lock()
+        """Held to start workers until one has come up: if none can, there is one traceback, and not one of each."""
 
     def new(self) -> Child:
         """Make a child; its process is started when it is needed."""
         return Child(self)
-
-    def one_at_a_time(self) -> AbstractContextManager[object]:
-        """Start one worker at a time until one has come up: if none can, there is one traceback, and not one of each."""
-        return nullcontext() if self.proven else self._first
 
 
 class _DeadError(Exception):
@@ -236,7 +233,7 @@ class Child:
         if self._process is not None and (self._stopping or self._heard(0.0)):  # an idle worker has nothing to say
             self._collect(_DYING)
         if self._process is None:
-            with self._shared.one_at_a_time():
+            with nullcontext() if self._shared.proven else self._shared.first:
                 if self._shared.trouble and not self._shared.proven:
                     raise ExecutorError(self._shared.trouble, call=self._jobs[0].name)
                 self._start(self._jobs[0])

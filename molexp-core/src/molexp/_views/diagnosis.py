@@ -23,16 +23,7 @@ from molexp.errors import KeyExistsError, MolexpError, NotFoundError
 Standing = Literal["ok", "warn", "fail"]
 """The end of a check: ``ok``, ``warn`` or ``fail``."""
 
-_DISTRIBUTIONS = (
-    "molexp-core",
-    "molexp-cli",
-    "molexp-dask",
-    "molexp-fs",
-    "molexp-s3-store",
-    "molexp-science",
-    "molexp-slurm",
-)
-_PLUGINS = {"available": "ok", "loaded": "ok", "disabled": "warn", "broken": "fail"}
+_PLUGINS: dict[str, Standing] = {"available": "ok", "loaded": "ok", "disabled": "warn", "broken": "fail"}
 _OFFSET = 2.0  # seconds: the coarsest times that a file system keeps
 _SLOW = 1.0  # seconds for one small file
 
@@ -102,8 +93,10 @@ def _python() -> Iterator[Check]:
 def _distributions() -> Iterator[Check]:
     from importlib.metadata import PackageNotFoundError, version
 
+    from molexp.plugins._sorts import OURS
+
     found = dict[str, str]()
-    for name in _DISTRIBUTIONS:
+    for name in ("molexp-core", "molexp-cli", *sorted(OURS - {"molexp-core"})):
         with suppress(PackageNotFoundError):
             found[name] = version(name)
     told = ", ".join(f"{name} {number}" for name, number in found.items()) or "none is installed, only imported"
@@ -121,7 +114,7 @@ def _plugins() -> Iterator[Check]:
         why = f": {one.cause}" if one.cause else ""
         hint = f"molexp plugins check {one.name} tries it." if status == "fail" else ""
         told = f"{one.name}, {one.distribution} {one.version}, {one.status}{why}"
-        yield Check("plugin", "warn" if status == "warn" else "fail" if status == "fail" else "ok", told, hint)
+        yield Check("plugin", status, told, hint)
     for name, where in manager.unknown_names().items():
         yield Check("plugin", "warn", f"{where} names {name!r}, which is not installed", f"Correct {where}.")
 

@@ -92,7 +92,7 @@ class Chooser:
     @property
     def asks_for_provenance(self) -> bool:
         """Tell whether the query is about how runs came to be."""
-        return self._where is not None and self._where.asks_for("provenance")
+        return self._where is not None and any(one.parts[0] == "provenance" for one in self._where._values)
 
     @property
     def chooses(self) -> bool:
@@ -249,9 +249,6 @@ class _Where:
         found = len(met) == len(self._parts)
         self.matching += found
         return found
-
-    def asks_for(self, root: str) -> bool:
-        return any(one.parts[0] == root for one in self._values)
 
     def near_misses(self) -> list[NearMiss]:
         question = Question(where=[self._whole])

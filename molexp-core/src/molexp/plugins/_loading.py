@@ -71,15 +71,6 @@ def load(reference: str) -> Any:
         return reduce(getattr, attributes, import_module(matched["module"]))
 
 
-def load_hooks(name: str, reference: str) -> dict[str, list[Hook]]:
-    """Import what an entry point refers to and return its hook implementations by hook.
-
-    Raises:
-        Unusable: with the cause.
-    """
-    return hooks_of(load(reference), name, reference)
-
-
 def hooks_of(plugin: object, name: str, value: str) -> dict[str, list[Hook]]:
     """Return the hook implementations of a module or an object, by hook.
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from molexp.contracts import Declared
 from molexp.plugins._info import PluginInfo, PluginStatus, Trial
-from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load, load_hooks
+from molexp.plugins._loading import Hook, Unusable, call_hook, hooks_of, isolated, load
 from molexp.plugins._selection import normalized
 from molexp.plugins._sorts import ASSET_KINDS, EXECUTORS, OURS, QUEUES, RUN_ID_SCHEMES, SORTS, Sort, misspelt
 
@@ -169,7 +169,7 @@ class Plugin(Struct):
                 return False
             with self._blamed(EVERY_HOOK), self._quiet():
                 name, value = self.found.name, self.found.value
-                self.hooks = load_hooks(name, value) if self.given is None else hooks_of(self.given, name, value)
+                self.hooks = hooks_of(load(value) if self.given is None else self.given, name, value)
             if tried is not None and tried.printed:
                 self._note(Fault(f"it prints when it is imported: {tried.printed.splitlines()[0]!r}", ()))
         return self.hooks is not None
