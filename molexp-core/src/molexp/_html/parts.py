@@ -16,6 +16,7 @@ COLORS = {
 }
 GREY = "#8b949e"
 LETTERS = 60  # of a value that are shown
+_FACTS = 30  # that are shown of many
 
 STYLE = (
     "<style>"
@@ -70,13 +71,13 @@ def badges(statuses: Mapping[str, int]) -> str:
     return ", ".join(shown)
 
 
-def facts(title: str, values: Mapping[str, Any], limit: int = 30) -> str:
+def facts(title: str, values: Mapping[str, Any]) -> str:
     """Return a table of two columns, names and values; "" if there are none."""
     if not values:
         return ""
     items = [*_flat(values)]
-    rows = [f"<tr><th>{escape(str(name))}</th>{_cell(value)}</tr>" for name, value in items[:limit]]
-    more = f'<tr><th colspan="2">and {len(items) - limit} more</th></tr>' if len(items) > limit else ""
+    rows = [f"<tr><th>{escape(str(name))}</th>{_cell(value)}</tr>" for name, value in items[:_FACTS]]
+    more = f'<tr><th colspan="2">and {len(items) - _FACTS} more</th></tr>' if len(items) > _FACTS else ""
     return f'<div><div class="more">{escape(title)}</div><table class="cells pairs"><tbody>{"".join(rows)}{more}</tbody></table></div>'
 
 

@@ -1,14 +1,16 @@
-"""Queues by their names and options, each made once."""
+"""Queues by their names and options, each made once; and the runs that may be in one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from molexp.errors import PluginMissingError, ProfileError, QueueError
 
 if TYPE_CHECKING:
+    from molexp._hierarchy.run_rows import RunRow
+    from molexp._hierarchy.workspace import Workspace
     from molexp._record.submissions import SubmissionFacts
     from molexp.contracts import Queue
     from molexp.plugins import PluginManager
@@ -82,3 +84,9 @@ class Queues:
         raise ProfileError(
             "", f"{said}; there are {known}", hint="Name one with --queue, or as the profile's 'executor'."
         )
+
+
+def rows_beside(workspace: Workspace, one: SubmissionFacts) -> Iterator[RunRow]:
+    """Yield the rows of all runs of the experiments that a submission has runs of, archived ones, too."""
+    for experiment in {run.path.rpartition("/")[0] for run in one.runs}:
+        yield from workspace.catalog.runs(experiment=experiment, archived=True)

@@ -27,7 +27,7 @@ from molexp._record.submissions import (
 )
 from molexp._storage import layout
 from molexp._submissions.preparing import output_of, workspace_of
-from molexp._submissions.queues import Queues
+from molexp._submissions.queues import Queues, rows_beside
 from molexp._values.documents import encode_line
 from molexp._values.numbers import is_count
 from molexp._values.status import Cause
@@ -293,11 +293,9 @@ class _Reconciliation:
 
     def _never_started(self, one: SubmissionFacts) -> dict[str, int]:
         """Return the runs that no job of it has attempted, with the numbers of their jobs."""
-        experiments = {run.path.rpartition("/")[0] for run in one.runs}
         attempted = {
             row.path
-            for experiment in experiments
-            for row in self._workspace.catalog.runs(experiment=experiment, archived=True)
+            for row in rows_beside(self._workspace, one)
             if attempted_by(row.document.get("execution_history") or (), one.id)
         }
         return {run.path: at // one.bundle for at, run in enumerate(one.runs) if run.path not in attempted}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from molexp._record.submissions import SubmissionFacts, open_submissions
-from molexp._submissions.queues import Queues
+from molexp._submissions.queues import Queues, rows_beside
 from molexp._values.status import RunStatus
 from molexp.contracts import JobState
 from molexp.errors import MolexpError
@@ -78,12 +78,7 @@ def withdraw(workspace: Workspace, paths: Iterable[str]) -> list[Withdrawn]:
 
 def _idle(workspace: Workspace, one: SubmissionFacts, named: set[str]) -> tuple[set[int], tuple[str, ...]]:
     """Return the jobs of a submission that have nothing to do since runs were cancelled, and which of these are named."""
-    experiments = {run.path.rpartition("/")[0] for run in one.runs}
-    there = {
-        row.path: row
-        for experiment in experiments
-        for row in workspace.catalog.runs(experiment=experiment, archived=True)
-    }
+    there = {row.path: row for row in rows_beside(workspace, one)}
     cancelled = {
         run.path
         for run in one.runs

@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from html import escape
 
+from molexp._html.parts import COLORS, GREY
 from molexp._values.graph import GraphTask, WorkflowGraph
 
 _WIDTH, _HEIGHT = 190, 44  # of a box; between boxes:
 _ACROSS, _DOWN = 60, 14
 _LETTERS = 24  # of a name that fit
-_COLORS = {
-    "succeeded": "#2da44e",
-    "reused": "#2da44e",
-    "failed": "#cf222e",
-    "interrupted": "#bf8700",
-    "cancelled": "#bf8700",
-    "running": "#0969da",
-}
 
 
 def picture(graph: WorkflowGraph) -> str:
@@ -50,7 +43,7 @@ def _places(graph: WorkflowGraph) -> dict[str, tuple[int, int]]:
 def _line(start: tuple[int, int], end: tuple[int, int]) -> str:
     (x, y), (to, at) = ((c * (_WIDTH + _ACROSS) + 1, r * (_HEIGHT + _DOWN) + _HEIGHT / 2) for c, r in (start, end))
     x, bend = x + _WIDTH, _ACROSS / 2
-    return f'<path d="M{x} {y} C{x + bend} {y} {to - bend} {at} {to} {at}" fill="none" stroke="#888"/>'
+    return f'<path d="M{x} {y} C{x + bend} {y} {to - bend} {at} {to} {at}" fill="none" stroke="{GREY}"/>'
 
 
 def _box(task: GraphTask, column: int, row: int) -> str:
@@ -58,7 +51,7 @@ def _box(task: GraphTask, column: int, row: int) -> str:
     name = task.name if len(task.name) <= _LETTERS else f"{task.name[: _LETTERS - 1]}…"
     state = f"{task.seconds:.3g} s" if task.seconds is not None else ""
     below = ", ".join(filter(None, [task.outcome, state])) or task.kind
-    color = _COLORS.get(task.status or "", "#888")
+    color = COLORS.get(task.status or "", GREY)
     place = f"{task.file}:{task.line}" if task.file else task.kind
     dashes = ' stroke-dasharray="5 3"' if task.map_over else ""
     return (

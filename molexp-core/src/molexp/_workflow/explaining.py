@@ -152,7 +152,8 @@ class _Explaining:
         waits = tuple(name for name in spec.depends_on if name not in self._outputs)
         if waits:
             why = self._refused(spec)
-            return self._explained(spec, "execute" if why else "depends", why or _depending(waits), waits)
+            depending = f"it is executed if the output of {' or '.join(map(repr, waits))} changes"
+            return self._explained(spec, "execute" if why else "depends", why or depending, waits)
         why, output = self._mapped(spec) if spec.map_over is not None else self._look(spec, None, None)
         if why:
             upstream = self._newer(spec) if why.endswith(INPUTS_CHANGED) else ()
@@ -198,7 +199,3 @@ class _Explaining:
 
     def _at(self, label: str) -> Mapping[str, Any]:
         return self._earlier.records.get(label) or {}
-
-
-def _depending(waits: tuple[str, ...]) -> str:
-    return f"it is executed if the output of {' or '.join(map(repr, waits))} changes"

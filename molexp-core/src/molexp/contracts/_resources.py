@@ -8,6 +8,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import Struct, field
 
+from molexp._values.ids import did_you_mean
 from molexp._values.patterns import late
 
 _BYTES: Final = late(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|)\s*", re.IGNORECASE)
@@ -60,10 +61,7 @@ class Resources(Struct, frozen=True):
         found: dict[str, Any] = {}
         for name, value in given.items():
             if name not in _READERS:
-                from difflib import get_close_matches
-
-                near = get_close_matches(str(name), _READERS)
-                meant = f" Did you mean {near[0]!r}?" if near else ""
+                meant = did_you_mean(str(name), _READERS)
                 raise ValueError(f"resources has {name!r}, which is not one of {', '.join(_READERS)}.{meant}")
             found[name] = _READERS[name](name, value)
         return cls(**found)
