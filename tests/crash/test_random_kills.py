@@ -22,4 +22,4 @@ def test_a_few_kills_at_random_instants_lose_nothing(zygotes):
     "writers", [*(pytest.param(few, marks=pytest.mark.long) for few in (1, 2)), pytest.param(4, marks=pytest.mark.soak)]
 )
 def test_many_kills_at_random_instants_lose_nothing(zygotes, writers):
-    assert check(zygotes, range(10 * writers, 10 * writers + 5), kills=20, writers=writers) >= 100
+    assert check(zygotes, range(10 * writers, 10 * writers + 3), kills=20, writers=writers) >= 60

@@ -27,13 +27,13 @@ def check(play, seed, cases):
 
 
 @pytest.mark.parametrize(
-    "first", [*range(0, 150, GROUP), *(pytest.param(one, marks=pytest.mark.soak) for one in range(150, 300, GROUP))]
+    "first", [*range(0, 150, GROUP), *(pytest.param(one, marks=pytest.mark.soak) for one in range(150, 230, GROUP))]
 )
 def test_cases(play, first):
     check(play, SEED, range(first, first + GROUP))
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("first", range(300, 2000, GROUP))
+@pytest.mark.parametrize("first", range(230, 2000, GROUP))
 def test_more_cases(play, first):
     check(play, SEED, range(first, first + GROUP))

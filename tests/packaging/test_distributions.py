@@ -307,7 +307,12 @@ AREAS = {
     "oldest": TOUCHING,
     "newest": ("cli", "plugins", "values", "examples", *(one for one in TOUCHING if one.startswith(("s", "r")))),
 }
-AGAIN = ("rudely", "two_at_once", "another_call", "everywhere")  # examples that run again what another test has run
+AGAIN = (
+    *("rudely", "two_at_once", "another_call", "everywhere"),  # examples that run again what another test has run
+    *("another_process", "locale"),  # that the same calls are made in a process of its own
+    *("reaches_a_terminal", "million_rows", "very_wide"),  # that values vary
+)
+"""Parts of the names of tests that make no other calls of libraries than the rest of their modules."""
 TOOLS = (
     "boto3",
     "dask",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import molexp as me
+from tests.firsts import later_values
 from tests.internals import writers_are_silent
 from tests.record.helpers import Child, Place, run_script
 from tests.servers.fixtures import any_server, ceph, moto
@@ -34,6 +35,7 @@ __all__ = [
     "ws",
 ]
 
+HERE = Path(__file__).parent
 PLACES = ("files", "memory without append", pytest.param("s3", marks=pytest.mark.s3))
 
 
@@ -171,9 +173,22 @@ CONTENTS = {
 }
 """Modules that vary a value, or a document, which goes to every store alike; on S3 the gate plays what ends like these."""
 
+STATES = (
+    *("test_checking.py", "test_compaction.py", "test_damage.py", "test_faults.py", "test_fencing.py"),
+    *("test_foreign_files.py", "test_freed_meanwhile.py", "test_freeing.py", "test_hostile.py"),
+    *("test_large_files.py", "test_maintenance.py", "test_own_writes.py"),
+    *("test_read_only.py", "test_sync_conflicts.py", "test_sync_damage.py", "test_sync_deleted.py"),
+    *("test_sync_follow.py", "test_sync_live.py", "test_verifying.py"),
+)
+"""Modules that vary what lies in a store, or when something happens to it; on S3 the gate plays them whole."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
+    on_s3 = [item for item in items if item.path.is_relative_to(HERE) and item.get_closest_marker("s3")]
+    for item in on_s3:
         usual = CONTENTS.get(item.path.name)
-        if usual is not None and item.get_closest_marker("s3") and not item.name.endswith(usual):
+        if usual is not None and not item.name.endswith(usual):
+            item.add_marker(pytest.mark.long)
+    for item in later_values(item for item in on_s3 if not item.get_closest_marker("long")):
+        if item.path.name not in STATES:
             item.add_marker(pytest.mark.long)

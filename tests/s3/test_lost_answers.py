@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from molexp.errors import KeyExistsError, KeyNotFoundError, UnavailableError
 from molexp_s3_store import S3Store
+from tests.pairwise import pairwise
 from tests.s3.answering import Heard, Reply, answering, error, passing_on
 from tests.s3.helpers import MIB, Behind
 from tests.servers.buckets import Bucket, Server
@@ -140,13 +142,11 @@ def test_an_answer_that_never_comes_is_asked_for_again(name, fault, bucket, on, 
     check(SMALL[name], behind, tmp_path)
 
 
+WRITING = [name for name, operation in BIG.items() if not operation.answer]
 BIG_CASES = [
-    pytest.param(
-        name, fault, place, id=f"{name}-{fault}-{place}", marks=[pytest.mark.long] if place == "second" else []
-    )
-    for name, operation in BIG.items()
-    for fault in FAULTS
-    for place in (["first"] if operation.answer else ["first", "second", "last"])
+    *pairwise(WRITING, [*FAULTS], ["first", "last"]),
+    *(pytest.param(*one, "second", marks=pytest.mark.long) for one in product(WRITING, FAULTS)),
+    *((*one, "first") for one in product((name for name in BIG if name not in WRITING), FAULTS)),
 ]
 
 

@@ -21,6 +21,7 @@ from molexp.errors import (
     StorageFullError,
 )
 from molexp_fs import LocalStore
+from tests import warm
 from tests.stores.local import linux, names
 
 # ------------------------------------------------------------------------------------------------------- file systems
@@ -320,7 +321,7 @@ for number in itertools.count():
 
 
 def _kill_while_writing(lab: LocalStore, rounds: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITING, lab.url], stdout=subprocess.PIPE) as writer:
+    with warm.Popen([sys.executable, "-c", WRITING, lab.url], stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
         for _ in range(rounds):
             assert writer.stdout.readline()
@@ -342,6 +343,6 @@ def test_a_process_killed_while_it_writes_leaves_whole_values(lab):
 
 @pytest.mark.soak
 def test_many_processes_killed_while_they_write_leave_whole_values(tmp_path):
-    for rounds in range(60):
+    for rounds in range(33):
         lab = LocalStore.open(tempfile.mkdtemp(dir=tmp_path), {})
         _kill_while_writing(lab, 1 + rounds % 11)

@@ -7,10 +7,12 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from molexp.workflow import WorkflowBuilder
+from tests.firsts import later_values
 from tests.workflow.clock import clock
 from tests.workflow.sources import code_of, counter, load
 
@@ -66,3 +68,9 @@ def hashed(tmp_path, monkeypatch):
         return code_of(eval(subject, vars(module)))
 
     return hash_of
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
+    for item in later_values(item for item in ours if item.get_closest_marker("s3")):
+        item.add_marker(pytest.mark.long)  # values go to every store alike
