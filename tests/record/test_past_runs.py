@@ -7,6 +7,8 @@ import os
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 
+import numpy
+import pandas
 import pytest
 
 import molexp as me
@@ -61,6 +63,15 @@ def test_its_metrics_and_results_are_those_that_were_given(exp, old):
     assert (found[0]["odd"], math.isnan(found[1]["loss"]), found[2]["loss"]) == ({"$float": "x"}, True, -math.inf)
     assert (run.metrics.last["loss"], run.metrics["loss"]["count"]) == (-math.inf, 3)
     assert math.isnan(run.results["loss"])
+
+
+def test_its_steps_and_times_are_taken_as_tables_have_them(exp, old):
+    then = datetime(2021, 3, 4, 5, 6, 7, tzinfo=UTC)
+    steps = [numpy.int64(0), 1.0, numpy.float64(2), 3]
+    points = [{"step": step, "time": time} for step, time in zip(steps, [then, THEN, 1e9, None], strict=True)]
+    found = record(exp, old, metrics=[{**point, "loss": 1} for point in points]).asset("metrics").load()
+    assert [point["step"] for point in found] == [0, 1, 2, 3]
+    assert [point.get("time") for point in found] == [then.timestamp(), then.timestamp(), 1e9, None]
 
 
 def test_its_origin_is_named_and_nothing_else_is_made_up(exp, ws, old):
@@ -119,7 +130,16 @@ def test_a_run_of_the_past_can_be_executed_again(exp, old):
         ({"started_at": float("nan")}, ValueError),
         ({"results": {"x": object()}}, SerializationError),
         ({"results": {"": 1}}, InvalidNameError),
+        ({"status": "done"}, ValueError),
+        ({"results": [1]}, TypeError),
         ({"metrics": [{"step": -1}]}, ValueError),
+        ({"metrics": [{"step": 0.5}]}, ValueError),
+        ({"metrics": [{"step": math.nan}]}, ValueError),
+        ({"metrics": [{"time": math.nan}]}, ValueError),
+        ({"metrics": [{"time": "noon"}]}, ValueError),
+        ({"metrics": [{"time": pandas.NaT}]}, ValueError),
+        ({"started_at": pandas.NaT}, ValueError),
+        ({"metrics": {"loss": [1, 2]}}, TypeError),
         ({"files": {"x": "/nowhere/at/all"}}, FileNotFoundError),
         ({"files": {"x": "/"}}, IsADirectoryError),
     ],

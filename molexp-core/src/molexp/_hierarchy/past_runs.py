@@ -47,8 +47,8 @@ class PastRuns(Generic[RunT]):
             ended_at: when it ended.
             results: its results, as `Context.set_result` takes them.
             files: local files by names; each becomes an artifact. A character that some system cannot store is quoted.
-            metrics: points of its metrics: names to numbers, with a ``step``, and a ``time`` in seconds since 1970 if that is
-                known.
+            metrics: points of its metrics: names to numbers, with a ``step``, and a ``time`` of the same forms as
+                ``started_at``, if that is known.
             link: link the files, on the same file system, instead of copying them. They are marked external: a program that
                 writes into such a file changes the record.
             origin: the folder or file that all this comes from.
@@ -59,6 +59,7 @@ class PastRuns(Generic[RunT]):
             RunBusyError: it is being executed, or recorded by somebody else.
             ValueError: another status, a time that is none, or an end before the start.
             SerializationError: a value that JSON cannot carry; names its path and type.
+            TypeError: results that are no mapping, or a point of metrics that is none.
             HashMismatchError: a file changed while it was copied, or storage gives back other bytes.
             UnsupportedOperationError: the store cannot link, or not from where the file lies.
 

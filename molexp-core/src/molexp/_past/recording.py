@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +111,12 @@ def _make(
 
 def _checked(past: Past) -> tuple[RunStatus, str | None, str | None, list[dict[str, Any]]]:
     """Return its status, when it began and ended, and the points of its metrics; raise before anything is made."""
+    ended = [str(status) for status in RunStatus if status.finished]
+    if past.status not in ended:
+        raise ValueError(f"A run of the past has ended: it is {' or '.join(ended)}, not {past.status!r:.80}.")
     status = RunStatus(past.status)
-    if not status.finished:
-        raise ValueError(f"A run of the past has ended; it is not {past.status!r}.")
+    if not isinstance(past.results, Mapping):
+        raise TypeError(f"Results are a mapping of names to values, not {type(past.results).__name__}.")
     started_at, ended_at = _text(past.started_at, "started_at"), _text(past.ended_at, "ended_at")
     if started_at and ended_at and ended_at < started_at:
         raise ValueError(f"It ended at {ended_at}, before it started at {started_at}.")
@@ -146,31 +150,57 @@ def _text(given: _Time, name: str) -> str | None:
     Raises:
         ValueError: it is none.
     """
+    if given is None:
+        return None
+    return f"{_moment(given, name).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def _moment(given: Any, name: str) -> datetime:
+    """Return a time in UTC.
+
+    Raises:
+        ValueError: it is none.
+    """
     try:
-        if given is None:
-            return None
         if isinstance(given, str):
             given = parse_time(given)
         elif not isinstance(given, datetime):
             given = datetime.fromtimestamp(given, UTC)
-        moment = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        moment: datetime = given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+        if moment != moment:  # pandas' NaT is a datetime that equals nothing  # noqa: PLR0124
+            raise ValueError
+        return moment
     except (ValueError, TypeError, OverflowError, OSError):
         raise ValueError(
             f"{name} is {given!r:.80}, and no time: give an aware datetime, ISO 8601, or seconds since 1970."
         ) from None
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def _point(given: Mapping[str, Any], number: int) -> dict[str, Any]:
     """Return a point of metrics as its file has it; its step is its number, if it has none."""
-    step = given.get("step", number)
-    if not is_count(step):
-        raise ValueError(f"The step of point {number} of the metrics is {step!r:.80}; steps count from 0.")
-    time = given.get("time")
-    own = {"step": step} if time is None else {"step": step, "time": float(time)}
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"Metrics are points, each a mapping such as {{'step': 0, 'loss': 0.5}}, not {type(given).__name__}. "
+            "Of a frame they are frame.to_dict('records')."
+        )
+    own: dict[str, Any] = {"step": _step(given.get("step", number), number)}
+    if (time := given.get("time")) is not None:
+        moment = _moment(time, f"The time of point {number} of the metrics")
+        own["time"] = moment.timestamp() if isinstance(time, str | datetime) else float(time)
     named = {name: value for name, value in given.items() if name not in OWN}
     found: dict[str, Any] = plain({**own, **named}, where="metrics", nan=True)
     return found
+
+
+def _step(given: Any, number: int) -> int:
+    """Return a step; tables that have other columns with gaps have whole numbers as floats."""
+    try:
+        step = int(given) if isinstance(given, float) and given.is_integer() else index(given)
+    except TypeError:
+        step = -1
+    if not is_count(step):
+        raise ValueError(f"The step of point {number} of the metrics is {given!r:.80}, and no whole number from 0 on.")
+    return step
 
 
 def _save_files(assets: AttemptAssets, files: Mapping[str, str | os.PathLike[str]], *, link: bool) -> None:
