@@ -76,7 +76,8 @@ def _like(one: Expression, values: Callable[[Field], Iterable[str | float]]) -> 
     if not isinstance(one, Condition) or one.op != "==":
         return ()
     if isinstance(one.value, str):
-        return nearest(one.value, (text for text in values(one.field) if isinstance(text, str)))
+        texts = [text for text in values(one.field) if isinstance(text, str)]
+        return nearest(one.value, texts) if one.value not in texts else ()  # it is spelt well
     if isinstance(wanted := one.value, int | float) and not isinstance(wanted, bool):
         numbers = {other for other in values(one.field) if isinstance(other, int | float)}
         return tuple(map(str, sorted(numbers, key=lambda other: abs(other - wanted))[:_NUMBERS]))
