@@ -115,9 +115,9 @@ ON_SERVERS = {
         "tests/s3/",
         "tests/science/test_trajectories.py",
         "tests/servers/",
-        "tests/stores/",
-        "tests/web/",
-        "tests/workflow/",
+        "tests/stores/test_s3.py",
+        "tests/web/test_on_s3.py",
+        "tests/workflow/runs/",
     ),
     "slurm": ("tests/slurm/",),
 }
