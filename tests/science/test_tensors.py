@@ -150,6 +150,21 @@ def test_what_has_something_else_in_it_is_no_dict_of_tensors(run, tensors):
         ctx.tensors.save("w", tensors)
 
 
+@pytest.mark.parametrize(
+    ("tensors", "advice"),
+    [
+        ({"a": 1.5}, "Use ctx.artifact.save"),
+        ({"state": {0: np.zeros(2)}, "lr": 0.1}, "with ctx.artifact.writing"),
+        ({"a": np.zeros(5000), "step": 3}, "with ctx.artifact.writing"),
+        (b"", "Use ctx.artifact.save"),
+    ],
+    ids=["numbers", "an optimizer", "a large array", "bytes"],
+)
+def test_the_advice_can_be_followed(run, tensors, advice):
+    with run.start() as ctx, pytest.raises(me.NoKindError, match=advice):
+        ctx.tensors.save("w", tensors)
+
+
 @pytest.mark.parametrize("library", ["chosen_by_a_file", "os", "", ["numpy"], None])
 def test_a_file_does_not_choose_a_module_that_is_imported(run, tmp_path, monkeypatch, library):
     (tmp_path / "chosen_by_a_file.py").write_text("")

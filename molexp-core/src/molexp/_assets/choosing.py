@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from molexp._assets.builtin_kinds import WHAT_FILES_TAKE
 from molexp._values.ids import check_payload_name
 from molexp._values.loaded import type_name
-from molexp.errors import InvalidNameError, NoKindError, PluginError
+from molexp._values.plain import plain
+from molexp.errors import InvalidNameError, NoKindError, PluginError, SerializationError
 from molexp.plugins import install_command
 from molexp.plugins._sorts import PLAIN, TYPES_OF_SCIENCE
 
@@ -30,10 +32,10 @@ def kinds_for(library: Library, obj: Any) -> list[str]:
 
 def kinds_of_class(library: Library, obj: Any) -> list[str]:
     """Return the kinds that name the class of an object, or the nearest one that it inherits from."""
-    plain = type(obj).__module__.partition(".")[0] in PLAIN  # Python 3.13 has pathlib._local
+    is_plain = type(obj).__module__.partition(".")[0] in PLAIN  # Python 3.13 has pathlib._local
     for cls in type(obj).__mro__[:-1]:
         found = kinds_naming(library, cls, obj)
-        if found == ["artifact"] and not plain:
+        if found == ["artifact"] and not is_plain:
             break
         if found:
             return sorted(found)
@@ -72,11 +74,20 @@ def _accepts(library: Library, name: str, obj: Any, *, unasked: bool = False) ->
 
 def no_kind(name: str, obj: Any, library: Library) -> NoKindError:
     """Return the error for an object that a kind does not accept: names its type and the kinds that do."""
-    if accepting := kinds_for(library, obj):
+    if (accepting := kinds_for(library, obj)) and (accepting != ["artifact"] or _is_artifact(obj)):
         return NoKindError(name, type_name(obj), kinds=accepting, hint=f"Use ctx.{accepting[0]}.save(...).")
     hint = to_install(library, obj, name)
     hint = f"{hint[0].upper()}{hint[1:]}." if hint else WHAT_FILES_TAKE
     return NoKindError(name, type_name(obj), kinds=library.kind_names(savable=True), hint=hint)
+
+
+def _is_artifact(obj: Any) -> bool:
+    """Tell whether an artifact can hold all that is in an object, such as the numbers of a dict, and no tensors."""
+    try:
+        plain(obj, where="value", nan=True)
+    except SerializationError:
+        return isinstance(obj, bytes | bytearray | memoryview | PurePath)
+    return True
 
 
 def offer(library: Library, obj: Any, name: str) -> str:

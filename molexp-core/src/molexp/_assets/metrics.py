@@ -173,10 +173,6 @@ class Metrics:
             ):
                 point = plain(point, where="metrics", nan=True)
                 break
-        self._keep(point)
-
-    def _keep(self, point: dict[str, Any]) -> None:
-        """Write a point that is plain."""
         assert self._growing is not None, "points are written where there is a run"
         self._growing.log(point)
 

@@ -84,8 +84,9 @@ def record_past_run(
         for name, value in past.results.items():
             context.set_result(name, value)
         _save_files(context._assets, past.files, link=past.link)
-        for point in points:
-            context.metrics._keep(point)
+        if (growing := context.metrics._growing) is not None:
+            for point in points:  # they are plain
+                growing.log(point)
     except BaseException as error:
         try:
             attempt.end(Ending(RunStatus.INTERRUPTED, UNFINISHED))
