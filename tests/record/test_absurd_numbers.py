@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tests.pairwise import pairwise
+
 HUGE = 1 << 63  # more than SQLite holds
 
 
@@ -28,19 +30,15 @@ def replaced(lab, key, **values):
     lab.store.write(key, msgspec.json.encode(document))
 
 
-@pytest.mark.parametrize(
-    "values",
-    [{"size": HUGE}, {"size": -1}, {"version": HUGE}, {"size": 10**400}],
-    ids=["size", "negative", "version", "long"],
-)
-@pytest.mark.parametrize(
-    "key", ["projects/p/experiments/e/data/a/1.json", "projects/p/experiments/e/runs/a/executions/1.end.json"]
-)
-@pytest.mark.parametrize("when", ["before", "afterwards"])
-def test_an_asset_with_a_number_that_cannot_be_is_named_and_the_rest_answers(lab, reader, key, values, when):
+NUMBERS = [{"size": HUGE}, {"size": -1}, {"version": HUGE}, {"size": 10**400}]
+KEYS = ["projects/p/experiments/e/data/a/1.json", "projects/p/experiments/e/runs/a/executions/1.end.json"]
+
+
+@pytest.mark.parametrize(("number", "key", "when"), pairwise(range(len(NUMBERS)), KEYS, ["before", "afterwards"]))
+def test_an_asset_with_a_number_that_cannot_be_is_named_and_the_rest_answers(lab, reader, number, key, when):
     if when == "afterwards":
         assert len(reader.catalog.assets()) == 4
-    replaced(lab, key, **values)
+    replaced(lab, key, **NUMBERS[number])
 
     assert [finding.key for finding in reader.catalog.verify().findings if not finding.done] == [key]
     for ws in (reader, lab.load()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -38,42 +39,40 @@ def ids(rows):
 # ----------------------------------------------------------------------------------------------------------------- runs
 
 
-@pytest.mark.parametrize(
-    ("filters", "found"),
-    [
-        ({}, ["r0", "r1", "r2", "bad", "new"]),
-        ({"project": "metals"}, ["r0", "r1", "r2", "bad"]),
-        ({"experiment": "cu"}, ["r0", "r1", "r2", "new"]),
-        ({"experiment": "metals/cu"}, ["r0", "r1", "r2"]),
-        ({"project": "alloys", "experiment": "cu"}, ["new"]),
-        ({"status": "succeeded"}, ["r0", "r1", "r2"]),
-        ({"status": ["failed", "pending"]}, ["bad", "new"]),
-        ({"status": me.RunStatus.FAILED}, ["bad"]),
-        ({"status": []}, []),
-        ({"params": {"lr": 1}}, ["r0", "bad", "new"]),
-        ({"params": {"lr": 1.0, "a": 3.6}}, ["r0"]),
-        ({"params": {"opt.name": "adam"}}, ["r0", "r1", "r2"]),
-        ({"params": {"opt": {"beta": 1, "name": "adam"}}}, ["r1"]),
-        ({"params": {"nowhere": None}}, []),
-        ({"tags": ["paper"]}, ["r1", "r2"]),
-        ({"tags": ["paper", "best"]}, ["r1"]),
-        ({"tags": "best"}, ["r1"]),
-        ({"project": "nowhere"}, []),
-        ({"limit": 2}, ["r0", "r1"]),
-        ({"limit": 0}, []),
-        ({"sort": "results.loss"}, ["r1", "r2", "r0", "bad", "new"]),
-        ({"sort": "-results.loss"}, ["r0", "r2", "r1", "bad", "new"]),
-        ({"sort": "results.loss", "limit": 1}, ["r1"]),
-        ({"sort": "params.lr", "status": "succeeded"}, ["r2", "r1", "r0"]),
-        ({"sort": "-parameters.lr", "status": "succeeded"}, ["r0", "r1", "r2"]),
-        ({"sort": "id"}, ["bad", "new", "r0", "r1", "r2"]),
-        ({"sort": "-created_at"}, ["new", "bad", "r2", "r1", "r0"]),
-    ],
-    ids=str,
-)
-def test_runs_that_match_all_of_what_is_given(lab_of_runs, place, filters, found):
-    assert ids(lab_of_runs.catalog.runs(**filters)) == found
-    assert ids(place.load().catalog.runs(**filters)) == found
+RUNS: list[tuple[dict[str, Any], list[str]]] = [
+    ({}, ["r0", "r1", "r2", "bad", "new"]),
+    ({"project": "metals"}, ["r0", "r1", "r2", "bad"]),
+    ({"experiment": "cu"}, ["r0", "r1", "r2", "new"]),
+    ({"experiment": "metals/cu"}, ["r0", "r1", "r2"]),
+    ({"project": "alloys", "experiment": "cu"}, ["new"]),
+    ({"status": "succeeded"}, ["r0", "r1", "r2"]),
+    ({"status": ["failed", "pending"]}, ["bad", "new"]),
+    ({"status": me.RunStatus.FAILED}, ["bad"]),
+    ({"status": []}, []),
+    ({"params": {"lr": 1}}, ["r0", "bad", "new"]),
+    ({"params": {"lr": 1.0, "a": 3.6}}, ["r0"]),
+    ({"params": {"opt.name": "adam"}}, ["r0", "r1", "r2"]),
+    ({"params": {"opt": {"beta": 1, "name": "adam"}}}, ["r1"]),
+    ({"params": {"nowhere": None}}, []),
+    ({"tags": ["paper"]}, ["r1", "r2"]),
+    ({"tags": ["paper", "best"]}, ["r1"]),
+    ({"tags": "best"}, ["r1"]),
+    ({"project": "nowhere"}, []),
+    ({"limit": 2}, ["r0", "r1"]),
+    ({"limit": 0}, []),
+    ({"sort": "results.loss"}, ["r1", "r2", "r0", "bad", "new"]),
+    ({"sort": "-results.loss"}, ["r0", "r2", "r1", "bad", "new"]),
+    ({"sort": "results.loss", "limit": 1}, ["r1"]),
+    ({"sort": "params.lr", "status": "succeeded"}, ["r2", "r1", "r0"]),
+    ({"sort": "-parameters.lr", "status": "succeeded"}, ["r0", "r1", "r2"]),
+    ({"sort": "id"}, ["bad", "new", "r0", "r1", "r2"]),
+    ({"sort": "-created_at"}, ["new", "bad", "r2", "r1", "r0"]),
+]
+
+
+def test_runs_that_match_all_of_what_is_given(lab_of_runs, place):
+    for ws in (lab_of_runs, place.load()):
+        assert [(filters, ids(ws.catalog.runs(**filters))) for filters, _ in RUNS] == RUNS
 
 
 def test_an_unknown_status_is_told_with_the_nearest(ws):
@@ -217,29 +216,27 @@ def test_nan_and_references_come_back_in_rows(place, exp):
 # --------------------------------------------------------------------------------------------------------------- assets
 
 
-@pytest.mark.parametrize(
-    ("filters", "count"),
-    [
-        ({}, 8),
-        ({"kind": "artifact"}, 3),
-        ({"kind": "log"}, 3),
-        ({"kind": "data"}, 1),
-        ({"kind": "error_trace"}, 1),
-        ({"kind": "nowhere"}, 0),
-        ({"name": "model.json"}, 3),
-        ({"name": "model.json", "kind": "log"}, 0),
-        ({"scope": "metals/cu/r1"}, 2),
-        ({"scope": "metals/cu"}, 1),
-        ({"scope": ""}, 0),
-        ({"producer": "metals/cu/r1"}, 2),
-        ({"producer": "metals/ag/bad"}, 1),
-        ({"limit": 3}, 3),
-    ],
-    ids=str,
-)
-def test_assets_that_match_all_of_what_is_given(lab_of_runs, place, filters, count):
-    assert len(lab_of_runs.catalog.assets(**filters)) == count
-    assert len(place.load().catalog.assets(**filters)) == count
+ASSETS: list[tuple[dict[str, Any], int]] = [
+    ({}, 8),
+    ({"kind": "artifact"}, 3),
+    ({"kind": "log"}, 3),
+    ({"kind": "data"}, 1),
+    ({"kind": "error_trace"}, 1),
+    ({"kind": "nowhere"}, 0),
+    ({"name": "model.json"}, 3),
+    ({"name": "model.json", "kind": "log"}, 0),
+    ({"scope": "metals/cu/r1"}, 2),
+    ({"scope": "metals/cu"}, 1),
+    ({"scope": ""}, 0),
+    ({"producer": "metals/cu/r1"}, 2),
+    ({"producer": "metals/ag/bad"}, 1),
+    ({"limit": 3}, 3),
+]
+
+
+def test_assets_that_match_all_of_what_is_given(lab_of_runs, place):
+    for ws in (lab_of_runs, place.load()):
+        assert [(filters, len(ws.catalog.assets(**filters))) for filters, _ in ASSETS] == ASSETS
 
 
 def test_the_producer_may_be_the_run(lab_of_runs):

@@ -68,31 +68,32 @@ def test_a_run_does_not_differ_from_itself(ws, two):
     assert ws.compare(two[0], two[0]).to_dicts() == [{"path": "metals/cu/one"}] * 2
 
 
-@pytest.mark.parametrize(
-    ("one", "two", "differ"),
-    [
-        (1, 1.0, False),
-        (1, True, True),
-        (0, False, True),
-        (1, "1", True),
-        (float("nan"), float("nan"), False),
-        (float("nan"), None, True),
-        (float("inf"), float("-inf"), True),
-        ([1, {"a": float("nan"), "b": 2}], [1.0, {"b": 2.0, "a": float("nan")}], False),
-        ([1, 2], [2, 1], True),
-        (2**80, 2**80 + 1, True),
-        (2**53, float(2**53), False),
-        ({}, 1, True),
-    ],
-)
-def test_values_are_equal_as_canonical_json_is_and_nan_is_equal(ws, exp, one, two, differ):
-    track(exp, "one", {}, {"x": one})
-    track(exp, "two", {}, {"x": two})
+PAIRS_OF_VALUES = [
+    (1, 1.0, False),
+    (1, True, True),
+    (0, False, True),
+    (1, "1", True),
+    (float("nan"), float("nan"), False),
+    (float("nan"), None, True),
+    (float("inf"), float("-inf"), True),
+    ([1, {"a": float("nan"), "b": 2}], [1.0, {"b": 2.0, "a": float("nan")}], False),
+    ([1, 2], [2, 1], True),
+    (2**80, 2**80 + 1, True),
+    (2**53, float(2**53), False),
+    ({}, 1, True),
+]
+
+
+def test_values_are_equal_as_canonical_json_is_and_nan_is_equal(ws, exp):
+    cases = {f"x{number:02}": case for number, case in enumerate(PAIRS_OF_VALUES)}
+    track(exp, "one", {}, {name: one for name, (one, _, _) in cases.items()})
+    track(exp, "two", {}, {name: two for name, (_, two, _) in cases.items()})
     found = differences(ws, "one", "two")
 
-    assert [list(row) for row in found] == [["results.x"] if differ else []] * 2
-    if differ and one == one:  # noqa: PLR0124 - not NaN
-        assert [row["results.x"] for row in found] == [one, two]
+    assert [list(row) for row in found] == [[f"results.{name}" for name, (*_, differ) in cases.items() if differ]] * 2
+    for name, (one, two, differ) in cases.items():
+        if differ and one == one:  # noqa: PLR0124 - not NaN
+            assert [row[f"results.{name}"] for row in found] == [one, two]
 
 
 def test_a_value_is_what_queries_compare(ws, exp):

@@ -363,42 +363,41 @@ def sweep(exp):
     return exp.project.workspace.catalog
 
 
-@pytest.mark.parametrize(
-    ("where", "found"),
-    [
-        ("metrics.loss < 3", ["r0", "r1"]),
-        ("metrics.loss.last < 3", ["r0", "r1"]),
-        ("metrics.loss.min >= 1 and metrics.loss.max < 4", ["r2", "r3"]),
-        ("params.n > 0 and metrics.loss.min < 1.5", ["r1", "r2"]),
-        ('metrics."val/acc" in (1, 3)', ["r1", "r3"]),
-        ("metrics.a.b.last == -2", ["r2"]),
-        ("metrics.a.b == -2 or metrics.loss.min == 0", ["r0", "r2"]),
-        ("metrics.loss is null", ["r4"]),
-        ("metrics.loss.count == 3 and metrics.loss.step = 2", ["r0", "r1", "r2", "r3"]),
-        ("metrics.loss.min_step == 0 and metrics.loss.max_step == 2", ["r0", "r1", "r2", "r3"]),
-        ("metrics.loss.min < metrics.val_acc", []),
-        ('metrics.loss.min < metrics."val/acc"', ["r1", "r2", "r3"]),
-        ("metrics.loss != 2", ["r1", "r2", "r3"]),
-        ("not metrics.loss == 2", ["r1", "r2", "r3", "r4"]),
-    ],
-)
-def test_metrics_are_asked_for_as_results_are(sweep, where, found):
-    assert paths(sweep.runs(where)) == found
+CONDITIONS = [
+    ("metrics.loss < 3", ["r0", "r1"]),
+    ("metrics.loss.last < 3", ["r0", "r1"]),
+    ("metrics.loss.min >= 1 and metrics.loss.max < 4", ["r2", "r3"]),
+    ("params.n > 0 and metrics.loss.min < 1.5", ["r1", "r2"]),
+    ('metrics."val/acc" in (1, 3)', ["r1", "r3"]),
+    ("metrics.a.b.last == -2", ["r2"]),
+    ("metrics.a.b == -2 or metrics.loss.min == 0", ["r0", "r2"]),
+    ("metrics.loss is null", ["r4"]),
+    ("metrics.loss.count == 3 and metrics.loss.step = 2", ["r0", "r1", "r2", "r3"]),
+    ("metrics.loss.min_step == 0 and metrics.loss.max_step == 2", ["r0", "r1", "r2", "r3"]),
+    ("metrics.loss.min < metrics.val_acc", []),
+    ('metrics.loss.min < metrics."val/acc"', ["r1", "r2", "r3"]),
+    ("metrics.loss != 2", ["r1", "r2", "r3"]),
+    ("not metrics.loss == 2", ["r1", "r2", "r3", "r4"]),
+]
 
 
-@pytest.mark.parametrize(
-    ("sort", "found"),
-    [
-        ("metrics.loss", ["r0", "r1", "r2", "r3", "r4"]),
-        ("-metrics.loss.min", ["r3", "r2", "r1", "r0", "r4"]),
-        ("metrics.a.b.last", ["r3", "r2", "r1", "r0", "r4"]),
-        ("-metrics.val/acc", ["r3", "r2", "r1", "r0", "r4"]),
-    ],
-)
-def test_metrics_are_sorted_by_with_runs_without_them_last(sweep, sort, found):
-    assert paths(sweep.runs(sort=sort)) == found
-    assert paths(sweep.runs(sort=sort, limit=2)) == found[:2]
-    assert paths(sweep.runs("params.n >= 0", sort=sort, limit=5)) == found
+def test_metrics_are_asked_for_as_results_are(sweep):
+    assert [(where, paths(sweep.runs(where))) for where, _ in CONDITIONS] == CONDITIONS
+
+
+ORDERS = [
+    ("metrics.loss", ["r0", "r1", "r2", "r3", "r4"]),
+    ("-metrics.loss.min", ["r3", "r2", "r1", "r0", "r4"]),
+    ("metrics.a.b.last", ["r3", "r2", "r1", "r0", "r4"]),
+    ("-metrics.val/acc", ["r3", "r2", "r1", "r0", "r4"]),
+]
+
+
+def test_metrics_are_sorted_by_with_runs_without_them_last(sweep):
+    assert [(sort, paths(sweep.runs(sort=sort))) for sort, _ in ORDERS] == ORDERS
+    for sort, found in ORDERS:
+        assert paths(sweep.runs(sort=sort, limit=2)) == found[:2]
+        assert paths(sweep.runs("params.n >= 0", sort=sort, limit=5)) == found
 
 
 def test_a_name_that_nobody_logged_is_told_with_the_nearest(sweep):

@@ -47,10 +47,25 @@ def fresh(text, subject, folder, seed="random", cwd=None):
     if not (folder / "flow.py").exists():  # a file that is written again just after it was compiled is not believed
         (folder / "flow.py").write_text(textwrap.dedent(text))
     code = f"import flow; from tests.workflow.sources import code_of; print(code_of({subject}))"
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    return printed(code, cwd or folder, seed, f"{folder}{os.pathsep}{ROOT}").strip()
+
+
+def all_fresh(forms, folder, seed):
+    """The hashes that one other process finds of the objects of several texts."""
+    folder.mkdir()
+    code = f"""
+from pathlib import Path
+from tests.workflow.sources import code_of, load
+for number, (text, subject) in enumerate({forms!r}):
+    print(code_of(eval(subject, vars(load(Path.cwd() / str(number), text)))))
+"""
+    return printed(code, folder, seed, str(ROOT)).split()
+
+
+def printed(code, cwd, seed, path):
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, cwd=cwd or folder, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=True).stdout
 
 
 TASK = """
