@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 import molexp as me
@@ -96,6 +98,13 @@ def test_a_run_is_cancelled_as_the_errors_advise(exp, molexp):
     assert molexp("-w", "copy", "cancel", "busy").code == 0
     assert me.Workspace("copy").run("busy").status == "cancelled"
     assert molexp("-w", "copy", "delete", "busy").code == 0
+
+
+def test_the_example_of_cancelling_by_a_query_chooses_runs_that_wait(exp, molexp):
+    exp.Run(id="waits")
+    (example,) = [line for line in molexp("runs", "cancel", "--help").lines() if "status ==" in line]
+    assert molexp(*shlex.split(example)[1:]).out == "p/e/waits\n"
+    assert exp.run("waits").status == "cancelled"
 
 
 def test_what_hinders_all_of_them_is_said_once(exp, molexp, here):

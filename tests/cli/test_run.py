@@ -295,8 +295,9 @@ def test_a_script_named_like_an_imported_module(here, sweep, molexp):
     assert "rename the script" in done.err
 
 
-def test_an_executor_that_is_not_there(here, sweep, molexp):
-    done = molexp("run", "sweep.py", "--executor", "proces")
+@pytest.mark.parametrize("option", [[], ["--dry-run"], ["--plan-only"]])
+def test_an_executor_that_is_not_there(here, sweep, molexp, option):
+    done = molexp("run", "sweep.py", "--executor", "proces", *option)
     assert done.code != 0
     assert "Did you mean 'process'" in done.err
     assert executed(here) == []

@@ -44,6 +44,13 @@ def test_init_takes_the_current_folder_or_that_of_w(here, molexp):
     assert (done.code, "not both" in done.err) == (2, True)
 
 
+def test_init_takes_the_workspace_of_the_environment_unless_another_is_given(here, molexp, monkeypatch):
+    monkeypatch.setenv("MOLEXP_WORKSPACE", str(here / "usual"))
+    assert molexp("init").out == f"Made the workspace {here / 'usual'}\n"
+    assert molexp("init", "other").out == f"Made the workspace {here / 'other'}\n"
+    assert not (here / "workspace.json").exists()
+
+
 def test_init_within_another_workspace_warns_and_names_both(here, lab, molexp):
     done = program(here, "init", "lab/inner")
     assert done.code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.record import ordinary
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are not forked there")
@@ -77,3 +78,33 @@ def test_a_run_installs_handlers_of_warnings_that_nobody_handles_and_nothing_els
         changed = {name for name, handler in found["handlers"].items() if handler != before["handlers"][name]}
         assert changed <= WARNINGS
         assert {**found, "handlers": None} == {**before, "handlers": None}
+
+
+WORKER = """
+import json, multiprocessing, signal, sys
+import molexp as me
+
+def handled():
+    return [n.name for n in signal.valid_signals() if n != signal.SIGINT and callable(signal.getsignal(n))]
+
+def work(_):
+    run = me.Workspace(sys.argv[1]).Project("p").Experiment("e").Run()
+    with run.start() as ctx:
+        ctx.shell(["true"])
+        within = handled()
+    return within, handled()
+
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(json.dumps([pool.map(work, [1, 2]), [*pool.apply(signal.pthread_sigmask, (signal.SIG_BLOCK, []))]]))
+"""
+
+
+def test_a_worker_of_a_pool_handles_signals_only_while_it_executes_a_run(tmp_path):
+    """Pools end their workers by SIGTERM. One that is noted for a handler, as the worker begins to wait, never ends it."""
+    done = warm.run(
+        [sys.executable, "-c", WORKER, str(tmp_path / "lab")], capture_output=True, text=True, timeout=DEADLINE
+    )
+    runs, mask = json.loads(done.stdout or "null") or pytest.fail(done.stderr)
+    assert mask == []
+    for within, after in runs:
+        assert (WARNINGS.issubset(within), after) == (True, [])

@@ -151,7 +151,7 @@ def cancel_runs(
     Examples:
         molexp runs cancel metals/cu/cu-large
         molexp runs cancel --where 'params.a > 4' --reason 'too large'
-        molexp runs cancel --where 'status == "created"' --yes
+        molexp runs cancel --where 'status == "pending"' --yes
     """
     chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
     keep = partial(_is_cancellable, archived=archived)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -21,7 +22,9 @@ def init(
     path: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATH]", show_default=False, help="A folder or a URL. By default, -w, else the current folder."
+            metavar="[PATH]",
+            show_default=False,
+            help="A folder or a URL. By default, -w, else MOLEXP_WORKSPACE, else the current folder.",
         ),
     ] = None,
     name: Annotated[
@@ -44,7 +47,7 @@ def init(
     given = given_workspace(ctx, workspace)
     if path is not None and given is not None:
         raise typer.BadParameter("Give PATH or -w, not both.", ctx=ctx)
-    made = molexp.Workspace(path or given or ".", name=name)
+    made = molexp.Workspace(path or given or os.environ.get("MOLEXP_WORKSPACE") or ".", name=name)
     there = _is_there(made.url)
     made.materialize()
     if as_json:

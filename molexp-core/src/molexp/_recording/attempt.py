@@ -249,7 +249,7 @@ class Attempt(Writer):
         """
         if self.state == "inert" or (how is None and self._pending is None):
             return
-        with self._ending:
+        with self.process.signals.resting(), self._ending:
             if (wanted := self._pending or how) is None:
                 return
             try:

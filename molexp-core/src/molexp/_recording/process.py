@@ -270,7 +270,7 @@ class Process:
     def prepare(self) -> None:
         """Make ready for an attempt: signals, the end of the process, provenance. Who starts one is not about to end."""
         HERE.asked_by = 0
-        if self.signals.handled is None:
+        if not self.signals.ready:
             self.signals.prepare()
         if self._prepared:
             return

@@ -152,6 +152,7 @@ class Joined(Contribution):
             self._log.close(late=True)
             written = self._log.seal()
             self._state, self.status = "ended", how.status
+        self.process.signals.rest()
         if self._ended is not None and self.stopped_by is None and not self._folded(self._ended, written):
             why = f"rank 0 ended attempt {self.number} as {self._ended.get('status')} before rank {self.rank.index} was done"
             raise ContextClosedError(self.path, why=f"{why}: what that recorded last is kept, as late")

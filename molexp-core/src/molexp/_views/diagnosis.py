@@ -144,7 +144,7 @@ def _workspace(url: str | None) -> tuple[Workspace | None, Check]:
 
 def _storage(opened: Workspace) -> Iterator[Check]:
     store = opened._session.store
-    told = f"{type(store).__name__} can {', '.join(sorted(store.capabilities)) or 'hold whole objects only'}"
+    told = f"{type(getattr(store, 'beneath', store)).__name__} can {', '.join(sorted(store.capabilities)) or 'hold whole objects only'}"
     if opened.read_only or not opened._session.workspace.may_be_written():
         yield Check("storage", "ok", f"{told}; nothing was written to try it")
         return

@@ -128,6 +128,7 @@ class Drive:
             executor: name of the executor, as for `execute`: one with a queue leaves the runs that an open submission has.
 
         Raises:
+            PluginMissingError: there is no such executor; with the nearest names.
             ProfileError: there is no such profile, or an override names what is not there; with the nearest names.
             SerializationError: a point that JSON cannot carry.
         """
@@ -137,9 +138,12 @@ class Drive:
     def _queues(self, executor: str | None) -> bool:
         """Tell whether an executor has a queue; a queue to which runs are submitted need not be an executor, too."""
         name = self._name_of(executor, resolve_profile(self._profile, self._overrides))
-        with suppress(PluginMissingError):
+        try:
             return Executors().queues(name)
-        return False
+        except PluginMissingError:
+            if executor is not None:
+                raise
+            return False
 
     @staticmethod
     def _name_of(executor: str | None, config: Mapping[str, Any]) -> str:
@@ -156,7 +160,7 @@ class Drive:
             executor: as for `plan`.
 
         Raises:
-            ProfileError, SerializationError: as `plan`.
+            PluginMissingError, ProfileError, SerializationError: as `plan`.
             ConflictError: two points would be one run, as another scheme of ids may have it.
         """
         found = [one for one in self.plan(executor=executor) if one.action not in (SKIP, LEAVE)]

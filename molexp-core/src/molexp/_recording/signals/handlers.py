@@ -43,13 +43,21 @@ class Signals:
         self._pid = HERE.pid
         self.handled: tuple[int, ...] | None = None
         """The numbers of the signals that are handled, once that has been decided."""
+        self.ready = False
+        """True while they are handled, as far as this thread could see to it."""
         self._minded = 0
         self._told: tuple[int, Cause] = 0, Cause.SIGNAL  # the cause of a signal, once it has been asked for
         self._masks = threading.local()
 
     def prepare(self) -> None:
         """Handle what nobody handles yet. Does nothing in another thread than the main one, nor for a second time."""
-        if self.handled is not None or threading.current_thread() is not threading.main_thread():
+        if self.ready or threading.current_thread() is not threading.main_thread():
+            return
+        self.ready = True
+        if self.handled is not None:  # they were given back
+            for known in self.handled:
+                if signal.getsignal(known) == signal.SIG_DFL:
+                    signal.signal(known, self._terminate)
             return
         elsewhere = _handled_in_c()
         numbers = [number for name in _WARNINGS if (number := getattr(signal, name, None)) is not None]
@@ -67,6 +75,30 @@ class Signals:
             yield
         finally:
             self._minded -= 1
+            self.rest()
+
+    @contextlib.contextmanager
+    def resting(self) -> Iterator[None]:
+        """End an attempt inside the block: `rest` comes after it."""
+        try:
+            yield
+        finally:
+            self.rest()
+
+    def rest(self) -> None:
+        """Handle nothing until `prepare`, in a worker of `multiprocessing` that owns no attempt any more.
+
+        Pools end their workers by SIGTERM, just as these turn from their last call to the lock of the queue of calls. What
+        comes between Python's own look at signals and the wait in C is noted for a handler, and the wait goes on for ever.
+        """
+        processes = sys.modules.get("multiprocessing.process")
+        if processes is None or processes.parent_process() is None or not hasattr(signal, "pthread_sigmask"):
+            return
+        main = threading.current_thread() is threading.main_thread()
+        if main and self.ready and not (self._minded or self._owns_attempts()):
+            self.ready = False
+            self.hold()  # a signal that comes now is not noted, but ends the process as soon as it is let go
+            self.let_go(child=True)
 
     def handles(self, number: int) -> bool:
         """Tell whether this handles a signal."""
@@ -86,7 +118,7 @@ class Signals:
             self._masks.before = signal.pthread_sigmask(signal.SIG_BLOCK, self.handled)
 
     def let_go(self, *, child: bool) -> None:
-        """Undo `hold` after the fork; in the child, handle nothing any more.
+        """Undo `hold`, after the fork for one; in the child, handle nothing any more.
 
         A signal that came to the child before would be noted for our handler, and CPython forgets, as it sets a child
         up, what is noted: `terminate()` of a process that has just been started would have no effect.
