@@ -65,12 +65,18 @@ def program(
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    """Return what `look` finds, once it finds something; other processes cannot tell us the moment."""
+    """Return what `look` finds, once it finds something; other processes cannot tell us the moment.
+
+    Between two looks it waits for as long as one takes, or else looking would keep a busy machine from what it looks for.
+    """
     deadline = time.monotonic() + DEADLINE
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it never came"
-        select.select([], [], [], 0.02)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := look():
+            return found
+        now = time.monotonic()
+        assert now < deadline, "it never came"
+        select.select([], [], [], max(0.02, now - began))
 
 
 class Terminal:

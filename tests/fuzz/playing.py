@@ -16,13 +16,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import attrs
-from typer.main import get_command
 
 import molexp as me
 from molexp.errors import MolexpError
@@ -248,16 +246,6 @@ def judge_files(case: Case, outside: list[Entry]) -> None:
                         case.wrong.append(f"{path} came from outside")
 
 
-@cache
-def program() -> Any:
-    """Return the program with all of its commands, each of which takes some 10 ms to make."""
-    made = get_command(_main.app)
-    waiting = [made]
-    for group in waiting:
-        waiting += getattr(group, "commands", {}).values()
-    return made
-
-
 @contextlib.contextmanager
 def _watched(case: Case) -> Iterator[None]:
     """Errors that are no MolExp's and are told as if they were a user's mistake are wrong as well."""
@@ -270,11 +258,7 @@ def _watched(case: Case) -> Iterator[None]:
             case.wrong.append(f"{' '.join(arguments)}: taken for a user's mistake: {text}")
         return answer(error, arguments)
 
-    def known(app: Any) -> Any:
-        """Return the program, which is made already."""
-        return program() if app is _main.app else get_command(app)
-
-    with patch.object(_main, "answer", watching), patch("typer.main.get_command", known):
+    with patch.object(_main, "answer", watching):
         yield
 
 

@@ -20,6 +20,7 @@ from molexp.plugins import default_manager
 from tests.fuzz import playing
 from tests.fuzz.building import Entry, Places, build, take
 from tests.fuzz.playing import PATIENCE
+from tests.warm.server import build_commands, compile_patterns
 
 
 def in_a_fork(act: Callable[[Callable[[dict[str, Any]], None]], None]) -> tuple[list[dict[str, Any]], str]:
@@ -85,7 +86,8 @@ def prepare(places: Places) -> tuple[list[Entry], playing.Rows]:
     for name in said[1]["modules"]:
         importlib.import_module(name)
     default_manager().storage_backend("file")
-    playing.program()  # for all cases
+    build_commands()  # for all cases
+    compile_patterns()
     playing.clear(places)
     return taken, said[0]["rows"]
 

@@ -16,6 +16,9 @@ from tests.third_party.environments import Environment, build
 
 TUTORIAL = ROOT / "docs" / "tutorials" / "write-an-asset-kind.md"
 
+UNUSED = ("cacheprovider", "hypothesispytest", "xdist", "zarr")
+"""Plugins of pytest that nobody needs here, and that take longer to import than all else."""
+
 _NAMED = re.compile(r"# (?P<path>[\w./-]+\.\w+)\n(?P<text>.*)", re.DOTALL)
 
 
@@ -56,7 +59,7 @@ def typed(environment: Environment, command: str) -> str:
         environment.install(*wheels)
         return ""
     if command.startswith("pytest "):  # it comes with [test]
-        command = f"python -m {command} -p no:cacheprovider"
+        command = " ".join(["python -m", command, *(f"-p no:{name}" for name in UNUSED)])
     done = subprocess.run(
         command,
         shell=True,

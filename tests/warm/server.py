@@ -21,6 +21,7 @@ import sys
 import termios
 import threading
 import types
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
@@ -34,8 +35,11 @@ LATE = (
     "json",
     "logging",
     "multiprocessing.popen_spawn_posix",
+    "multiprocessing.resource_tracker",
     "platformdirs",
+    "pwd",
     "subprocess",
+    "typer._click.decorators",
 )
 """Modules of others that they import inside functions."""
 
@@ -48,6 +52,23 @@ def import_everything() -> None:
                 import_module(module.name)
     for name in LATE:
         import_module(name)
+
+
+def build_commands() -> None:
+    """Build all commands of the program, which takes 5 ms each."""
+    from molexp_cli._main import made
+
+    waiting = [made(False)]
+    for group in waiting:
+        waiting += getattr(group, "commands", {}).values()
+
+
+def compile_patterns() -> None:
+    """Compile the regular expressions that MolExp compiles when they are first used; `re` keeps them."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        for pattern in vars(sys.modules[name]).values():
+            if type(pattern).__name__ == "_Late":
+                copy(pattern)  # which is the compiled one
 
 
 def serve(asked: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -149,6 +170,8 @@ def to_the_end(words: list[str]) -> int:
 def main() -> None:
     """Serve."""
     import_everything()
+    build_commands()
+    compile_patterns()
     gc.collect()
     gc.freeze()  # what is there stays in pages that children share
     with socket.socket(fileno=0) as asked:

@@ -6,8 +6,9 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from types import TracebackType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,10 +88,16 @@ app = _assemble()
 gc.freeze()  # modules are no garbage, and there are many: nobody looks through them again, also not at the end
 
 
+@cache
+def made(completes: bool) -> Any:  # noqa: ARG001 - its commands, which it keeps, are built in another way for a shell
+    """Return the program, which keeps each command once it was asked for: one for shells that complete words, and one for all else."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     given = tuple(arguments)
-    command = typer.main.get_command(app)
+    command = made(COMPLETES in os.environ)
     try:
         code = command.main(list(given), prog_name=PROGRAM, standalone_mode=False, obj=given)
         flush()
