@@ -44,7 +44,7 @@ _ACTING = frozenset(
     }
 )
 """Commands that execute, change or free something: they are suggested for a slip of the finger only."""
-_NO_COMMAND = re.compile(r"No such command '(.*)'", re.DOTALL)
+_NO_COMMAND = r"No such command '(.*)'"
 
 _UsageError: Any = typer.BadParameter.__mro__[1]  # the base class of click's usage errors, which has no public name
 
@@ -166,7 +166,7 @@ def _usage(error: Any, arguments: Sequence[str]) -> tuple[str, str]:
 def _alike(error: Any) -> list[str]:
     """Return the options or commands that resemble the unknown one."""
     commands = getattr(error.ctx.command, "commands", {}) if error.ctx is not None else {}
-    unknown = _NO_COMMAND.match(str(error.message))
+    unknown = re.match(_NO_COMMAND, str(error.message), re.DOTALL)
     if unknown is None:
         return get_close_matches(
             getattr(error, "option_name", ""), getattr(error, "possibilities", None) or (), cutoff=_ALIKE

@@ -26,8 +26,8 @@ BROKEN_PIPE = 141  # 128 + SIGPIPE, as for any program whose reader went away
 _WHOLE = ("ATTEMPT", "CREATED", "ENDED", "EXIT", "PID", "SIZE", "STARTED", "STATUS")  # columns that are not folded
 _COPIED = "ASSET"  # a column that is never broken, for its cells are copied
 _ROOM = 20  # a value has at least this many characters beside its name, however narrow the terminal is
-_COLOR_CODE = re.compile(r"\x1b\[[0-9;:]*m")
-_COMMAND = re.compile(r"`[^`]+`|(?<=: )molexp \S.*")
+_COLOR = r"\x1b\[[0-9;:]*m"
+_COMMAND = r"`[^`]+`|(?<=: )molexp \S.*"
 _PLANE = 0xFFFF
 _ASCII = str.maketrans("●├─│…", "*|-|~")
 COLORS = {
@@ -99,7 +99,7 @@ def wrapped(text: str, width: int, indent: str = "") -> list[str]:
     """
     import textwrap
 
-    whole = _COMMAND.sub(lambda command: command[0].replace(" ", "\0"), text)
+    whole = re.sub(_COMMAND, lambda command: command[0].replace(" ", "\0"), text)
     lines = textwrap.wrap(whole, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\0", " ") for line in lines]
 
@@ -119,7 +119,7 @@ def write(text: str, *, end: str = "\n", now: bool = False) -> None:
 def write_log(data: bytes, *, now: bool = False) -> None:
     """Print the contents of a file: unchanged, or for a terminal without colours and with control characters escaped."""
     if sys.stdout.isatty():
-        text = _COLOR_CODE.sub("", data.decode("utf-8", "backslashreplace")).replace("\r\n", "\n").replace("\r", "\n")
+        text = re.sub(_COLOR, "", data.decode("utf-8", "backslashreplace")).replace("\r\n", "\n").replace("\r", "\n")
         data = printable(text).encode(sys.stdout.encoding or "utf-8", "backslashreplace")
     write_bytes(data, now=now)
 
