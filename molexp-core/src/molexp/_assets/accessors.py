@@ -85,7 +85,7 @@ class Accessor(Generic[T, F]):
             from molexp._assets.choosing import no_kind
 
             raise no_kind(name, obj, assets.library)
-        tags = labels(tags)
+        tags = labels(tags) if tags != () else tags
         return save_in(assets, assets.reserve(kind, name, self._task), obj, tags, fields)
 
     @contextmanager

@@ -13,7 +13,7 @@ from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
 from molexp._recording.writer import Recorder
-from molexp._values.ids import asset_id, check_payload_name, fold_name, new_token
+from molexp._values.ids import asset_id, check_payload_name, new_token, payload_names
 from molexp._values.times import parse_time, utc_now
 from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer
@@ -105,9 +105,9 @@ class AttemptAssets:
             InvalidNameError: the name cannot be used, or would leave the folder.
             AssetExistsError: another kind or task has it.
         """
-        name = check_payload_name(name, f"{kind.name} name")
-        payload = name if name.endswith(kind.suffix) else name + kind.suffix
-        folded = fold_name(f"{kind.folder}/{payload}")
+        if not isinstance(name, str):
+            check_payload_name(name, f"{kind.name} name")  # says so
+        name, payload, folded = payload_names(name, kind.name, kind.folder, kind.suffix)
         with self.writer.lock:
             self.recorder.check()
             if (slot := self._slots.get(folded)) is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import threading
 from collections.abc import Callable
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -44,7 +43,7 @@ class Growing:
         self._assets = assets
         self._slot = slot
         self._check = assets.recorder.check
-        self._lock = threading.RLock()  # a signal's handler may log while its thread does
+        self._lock = slot.lock  # a signal's handler may log while its thread does
         self._busy = False
         self._interleaved: list[bytes] = []
         self._hash = sha256()

@@ -63,6 +63,13 @@ def _call(step: Callable[[], Any]) -> None:
 class Attempt(Writer):
     """The coordinator's side of one attempt. Belongs to the process that claimed it, and is inert in a forked one."""
 
+    alone: bool = True
+    began: float = 0.0
+    shared: bool = False  # processes that this one does not know may contribute
+    _beats = 0
+    _pending: Ending | None = None  # an end that could not be written
+    _document: dict[str, Any] | None = None  # the end as it was to be created, if that was tried
+
     def __init__(
         self,
         session: RecordingSession,
@@ -91,14 +98,9 @@ class Attempt(Writer):
         self.interval: float = claim["lease"]["beat"]
         self._claim = claim
         self._parts = parts
-        self._beats = 0
-        self._pending: Ending | None = None  # an end that could not be written
-        self._document: dict[str, Any] | None = None  # the end as it was to be created, if that was tried
-        self.began: float = 0.0
         claimed_at = time.monotonic()
         self._unseen_until = claimed_at + MOMENT if unseen else claimed_at
         self._silent_at = claimed_at + 2 * self.interval  # from when on others may have taken it for dead
-        self.shared: bool = False  # processes that this one does not know may contribute
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
         self._contributors: dict[str, int] = {}  # files of other writers, as far as they were folded
         self.known = self.contents.assets.values
@@ -106,9 +108,8 @@ class Attempt(Writer):
         if self.rank is not None:
             from molexp._recording.ranks import Ours
 
-            self.shared, self.began, self.known = True, claimed_at, Ours(self).records
+            self.alone, self.shared, self.began, self.known = False, True, claimed_at, Ours(self).records
             self.suffix: str = self.rank.suffix
-        self.alone: bool = self.rank is None
         process.heart.add(self)
 
     def invite(self) -> None:
@@ -265,7 +266,8 @@ class Attempt(Writer):
                     raise  # the run was freed
                 self._postpone(wanted, problem)
                 raise
-            self._pending = None
+            if self._pending is not None:
+                self._pending = None
             try:
                 if self.store.durability == "end":
                     self.store.sync([key])  # if that fails, the attempt has ended, but a power loss may undo that

@@ -62,7 +62,14 @@ class Recorder(Protocol):
 class Writer:
     """Records the events of one writer of one attempt. Belongs to one process, and is inert in a forked one."""
 
+    # These are the class's, because CPython is slower with an object that has more than 30 attributes of its own.
     task = None  # see `Recorder`
+    status: RunStatus = RunStatus.RUNNING
+    suffix: str = ""  # it tells this writer's payloads from others' of the same name
+    stopped_by: MolexpError | None = None
+    """Error that says why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
+    alone: bool = False
+    on_cancel: Callable[[], None] | None = None
     known: Callable[[], Iterable[Mapping[str, Any]]]
     """Returns the asset records of the attempt, including those of other writers, as far as this one may use them."""
 
@@ -74,8 +81,6 @@ class Writer:
         self.payloads: str = layout.payloads(self.folder, number)
         self.contents = contents
         self.lock: threading.RLock = threading.RLock()
-        self.status: RunStatus = RunStatus.RUNNING
-        self.suffix: str = ""  # it tells this writer's payloads from others' of the same name
         self._pid = HERE.pid
         self._log = log
         self.outbox: Outbox | None = log.outbox
@@ -83,10 +88,6 @@ class Writer:
         self._waiting: list[dict[str, Any]] = []  # events that are written with the next
         self._handles: list[Handle] = []
         self._state: State = "recording"
-        self.stopped_by: MolexpError | None = None
-        """Error that says why nothing is recorded any more: it was asked to stop, or somebody else ended it."""
-        self.alone: bool = False
-        self.on_cancel: Callable[[], None] | None = None
         this_process().keeps(self)
 
     @property

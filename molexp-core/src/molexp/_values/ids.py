@@ -170,6 +170,18 @@ def check_payload_name(name: str, what: str = "a name") -> str:
     return composed
 
 
+@lru_cache(maxsize=1024)  # the runs of a script have the same names
+def payload_names(name: str, kind: str, folder: str, suffix: str) -> tuple[str, str, str]:
+    """Return a name of an asset in NFC, the name of its file, and the form under which that is compared in its attempt.
+
+    Raises:
+        InvalidNameError: see `check_payload_name`.
+    """
+    name = check_payload_name(name, f"{kind} name")
+    payload = name if name.endswith(suffix) else name + suffix
+    return name, payload, fold_name(f"{folder}/{payload}")
+
+
 def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
     """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
     place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
@@ -200,7 +212,8 @@ def new_run_id() -> str:
     Ids of one process strictly increase, whatever its clock does; random digits keep processes apart, forked ones too.
     """
     second, micros = divmod(_clock.tick(), 1_000_000)
-    return f"{_second(second)}{micros:06d}-{os.urandom(4).hex()}"
+    digits = f"{1_000_000 + micros}"  # as in `utc_now`
+    return f"{_second(second)}{digits[1:]}-{os.urandom(4).hex()}"
 
 
 def new_token() -> str:

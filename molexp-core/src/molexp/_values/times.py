@@ -18,7 +18,8 @@ def _second(second: int) -> str:
 def utc_now() -> str:
     """Return the current time as ``2026-11-23T08:30:21.482913Z``."""
     micros = time.time_ns() // 1000
-    return f"{_second(micros // 1_000_000)}{micros % 1_000_000:06d}Z"
+    digits = f"{1_000_000 + micros % 1_000_000}"  # a format with a width takes three times as long
+    return f"{_second(micros // 1_000_000)}{digits[1:]}Z"
 
 
 def utc_text(seconds: float) -> str:
