@@ -30,16 +30,6 @@ def test_a_name_that_is_no_text_is_refused_with_any_value(run, name):
     assert list(run.metrics) == ["é"]
 
 
-def test_a_tensor_of_one_number_is_a_number(run):
-    xarray = pytest.importorskip("xarray")
-    with run.start() as ctx:
-        ctx.metrics.log(loss=xarray.DataArray(0.5), hits=xarray.DataArray(3))
-        ctx.set_result("loss", xarray.DataArray([1.0, 2.0]).mean())
-        with pytest.raises(me.errors.SerializationError, match="cannot be recorded"):
-            ctx.metrics.log(loss=xarray.DataArray([1.0]))
-    assert (run.metrics["loss"]["last"], run.metrics["hits"]["last"], run.results["loss"]) == (0.5, 3, 1.5)
-
-
 # ----------------------------------------------------------------------------------------------------------------- by columns
 
 

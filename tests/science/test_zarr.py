@@ -263,6 +263,15 @@ def test_a_group_of_zarr_that_xarray_wrote_is_a_group_again(run):
     assert contents(run.asset("group").load()) == contents(zarr.open_group(folder, mode="r"))
 
 
+def test_a_tensor_of_one_number_is_a_number(run):
+    with run.start() as ctx:
+        ctx.metrics.log(loss=xr.DataArray(0.5), hits=xr.DataArray(3))
+        ctx.set_result("loss", xr.DataArray([1.0, 2.0]).mean())
+        with pytest.raises(me.errors.SerializationError, match="cannot be recorded"):
+            ctx.metrics.log(loss=xr.DataArray([1.0]))
+    assert (run.metrics["loss"]["last"], run.metrics["hits"]["last"], run.results["loss"]) == (0.5, 3, 1.5)
+
+
 def test_they_are_found_by_what_is_in_them(run):
     with run.start() as ctx:
         ctx.save("scan", dataset())
