@@ -7,6 +7,7 @@ import os
 import time
 
 import msgspec
+import numpy as np
 import pytest
 
 import molexp as me
@@ -82,6 +83,9 @@ def test_tags_of_assets_are_checked_before_anything_is_saved(run, tmp_path):
                 run.experiment.data_assets.import_asset("data", tmp_path / "data.txt", tags=bad)
         assert (run.assets, [*run.experiment.data_assets]) == ([], [])
         assert ctx.artifact.save("a.json", [1], tags=[" final ", "final"]).tags == {"final"}
+        column = np.array(["best", "final"])  # whose truth value is an error
+        assert ctx.artifact.save("b.json", [1], tags=column).tags == {"best", "final"}
+        assert ctx.artifact.save("c.json", [1], tags=column[:0]).tags == set()
 
 
 def test_a_long_note_is_refused_and_what_an_older_version_wrote_is_read_and_can_be_taken_away(place, run, monkeypatch):

@@ -85,7 +85,8 @@ class Accessor(Generic[T, F]):
             from molexp._assets.choosing import no_kind
 
             raise no_kind(name, obj, assets.library)
-        tags = labels(tags) if tags != () else tags
+        if type(tags) is not tuple or tags:  # an array has no truth value
+            tags = labels(tags)
         return save_in(assets, assets.reserve(kind, name, self._task), obj, tags, fields)
 
     @contextmanager
