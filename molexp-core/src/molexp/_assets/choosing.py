@@ -107,7 +107,7 @@ def to_install(library: Library, obj: Any, name: str) -> str:
 
 def _call(kind: str, name: str, obj: Any) -> str:
     try:
-        check_payload_name(name)
+        name = check_payload_name(name)
     except InvalidNameError:
         name = "NAME"
     if isinstance(obj, dict | list | tuple) and not name.endswith(".json"):

@@ -160,7 +160,7 @@ class DataAssets(Mapping[str, DataAsset]):
         """
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
-        check_payload_name(name, "data name")
+        name = check_payload_name(name, "data name")
         tags = labels(tags)
         with opened(src.local() if isinstance(src, Asset) else src, self._session.plugins) as source:
             return self._import(name, src, source, action, tags, progress)

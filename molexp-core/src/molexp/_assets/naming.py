@@ -105,8 +105,8 @@ class AttemptAssets:
             InvalidNameError: the name cannot be used, or would leave the folder.
             AssetExistsError: another kind or task has it.
         """
-        if not isinstance(name, str):
-            check_payload_name(name, f"{kind.name} name")  # says so
+        if type(name) is not str:
+            name = check_payload_name(name, f"{kind.name} name")
         name, payload, folded = payload_names(name, kind.name, kind.folder, kind.suffix)
         with self.writer.lock:
             self.recorder.check()

@@ -16,12 +16,12 @@ from molexp._html import shown_by
 from molexp._record.definitions import WAS_DELETED, deleted, has_attempts, is_run, member_ids, not_there
 from molexp._record.looking import look_at
 from molexp._record.reading import read_definition
-from molexp._record.revisions import check_space, require_definition
+from molexp._record.revisions import checked_replicas, require_definition
 from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema
 from molexp._values.ids import check_run_id, is_id
-from molexp._values.numbers import count
+from molexp._values.numbers import count, whole
 from molexp._values.plain import plain_parameters, restore
 from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp.errors import CorruptRecordError, NotFoundError
@@ -92,7 +92,7 @@ class Experiment(PastRuns[Run], Scope):
         self._definition = definition
         self._repeats: dict[str, Any] | None = None
         self._space = own_copy(space)
-        self._replicas = replicas
+        self._replicas = whole(replicas)  # it was checked
 
     _repr_html_ = shown_by("experiment")
 
@@ -398,8 +398,9 @@ class Runs(Rows[Run]):
         """
         own = space is None
         space = self._experiment.space if space is None else space
-        times = replicas if replicas is not None else self._experiment.replicas if own else 1
-        check_space(space, times)
+        times = (
+            checked_replicas(space, replicas if replicas is not None else self._experiment.replicas if own else 1) or 1
+        )
         points = [
             plain_parameters(dict(point), f"space[{number}]")
             for number, point in enumerate([{}] if space is None else space)

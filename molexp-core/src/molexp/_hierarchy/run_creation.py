@@ -22,6 +22,7 @@ from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
+from molexp._values.numbers import whole
 from molexp._values.plain import plain_parameters
 from molexp._values.times import utc_now
 from molexp.contracts import RunIdentity
@@ -85,7 +86,7 @@ def make_run(
     config = _resolve(profile, overrides) if stated or _PROFILES in sys.modules else {}  # nobody said which count
     own = plain_parameters(parameters, "parameters") if parameters else {}
     if replica is not None:
-        _check_replica(replica)
+        replica = _checked_replica(replica)
     run_id = id
     launch: dict[str, Any] = {}
     if id is not None:
@@ -169,7 +170,7 @@ class Deriving:
 
     def run(self, parameters: Mapping[str, Any], replica: int) -> Made:
         """Get or create the run with these parameters of its own."""
-        _check_replica(replica)
+        replica = _checked_replica(replica)
         own = plain_parameters(parameters, "parameters") if parameters else {}
         return self._run(self._id_of(own, replica), own, replica)
 
@@ -298,11 +299,13 @@ def _existing(experiment: Parent, id: str, given: Mapping[str, Any], hint: str) 
     return Made(id, stored)
 
 
-def _check_replica(replica: int) -> None:
-    if isinstance(replica, bool) or not isinstance(replica, int):
+def _checked_replica(replica: int) -> int:
+    index = whole(replica)
+    if index is None:
         raise TypeError(f"A replica's index is a whole number, not {replica!r}.")
-    if replica < 0:
+    if index < 0:
         raise ValueError(f"A replica's index counts from 0; {replica} is below.")
+    return index
 
 
 def _agree(name: str, stored: Any, given: Any) -> bool:

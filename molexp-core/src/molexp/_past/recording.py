@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +33,7 @@ from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded
 from molexp._values.file_names import name_for
 from molexp._values.ids import check_run_id, labels
-from molexp._values.numbers import is_count
+from molexp._values.numbers import is_count, whole
 from molexp._values.plain import plain, plain_parameters
 from molexp._values.status import RunStatus
 from molexp._values.text_files import refuse_special
@@ -195,10 +194,7 @@ def _point(given: Mapping[str, Any], number: int) -> dict[str, Any]:
 
 def _step(given: Any, number: int) -> int:
     """Return a step; tables that have other columns with gaps have whole numbers as floats."""
-    try:
-        step = int(given) if isinstance(given, float) and given.is_integer() else index(given)
-    except TypeError:
-        step = -1
+    step = int(given) if isinstance(given, float) and given.is_integer() else whole(given)
     if not is_count(step):
         raise ValueError(f"The step of point {number} of the metrics is {given!r:.80}, and no whole number from 0 on.")
     return step

@@ -14,7 +14,7 @@ from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
-from molexp._values.numbers import NUMBER, count
+from molexp._values.numbers import NUMBER, count, whole
 from molexp._values.paths import path_text
 from molexp._values.patterns import late
 from molexp._values.plain import plain, plain_parameters
@@ -49,7 +49,7 @@ def define_experiment(
     if params is not None and not isinstance(params, Mapping):
         raise TypeError(f"params are a mapping of names to values, not {type(params).__name__}.")
     given = plain_parameters(dict(params), "params") if params is not None else None
-    check_space(space, replicas)
+    replicas = checked_replicas(space, replicas)
     said: dict[str, Any] = {}
     if given is not None:
         said["params"] = given
@@ -159,8 +159,8 @@ def look_up_definition(store: Store, project: str, id: str) -> dict[str, Any] | 
         return None
 
 
-def check_space(space: Any, replicas: Any) -> None:
-    """Refuse what is no space, or no number of replicas, before anything is recorded of it.
+def checked_replicas(space: Any, replicas: Any) -> int | None:
+    """Return the number of replicas; refuse what is none, or no space, before anything is recorded of it.
 
     Raises:
         TypeError: `space` is no iterable of dicts, or `replicas` no number.
@@ -171,11 +171,12 @@ def check_space(space: Any, replicas: Any) -> None:
     for point in space if isinstance(space, Sequence) else ():
         if not isinstance(point, Mapping):
             raise TypeError(f"The points of a space are dicts of parameters, not {point!r}.")
-    if replicas is not None:
-        if isinstance(replicas, bool) or not isinstance(replicas, int):
-            raise TypeError(f"replicas is a number of times, not {replicas!r}.")
-        if replicas < 1:
-            raise ValueError(f"There is at least one replica; {replicas} are not.")
+    times = whole(replicas)
+    if times is None and replicas is not None:
+        raise TypeError(f"replicas is a number of times, not {replicas!r}.")
+    if times is not None and times < 1:
+        raise ValueError(f"There is at least one replica; {replicas} are not.")
+    return times
 
 
 def _recorded_space(space: Iterable[Mapping[str, Any]]) -> Any:

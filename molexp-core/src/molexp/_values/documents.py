@@ -36,7 +36,15 @@ FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 _PADDING = b"\0 \t\r\n"
 
-_encoder = msgspec.json.Encoder()
+
+def _text(given: Any) -> str:
+    """Return a text of a class of its own, such as numpy's, which msgspec does not take."""
+    if isinstance(given, str):
+        return str.__str__(given)
+    raise TypeError(f"Encoding objects of type {type(given).__qualname__} is unsupported")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_text)
 _decoder = msgspec.json.Decoder()
 
 

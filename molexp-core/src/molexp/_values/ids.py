@@ -30,6 +30,7 @@ __all__ = [
     "parse_asset_id",
     "slug",
     "spelled",
+    "text_of",
 ]
 
 _ID_LIMIT = 128
@@ -53,6 +54,11 @@ _WINDOWS = late(r'[<>:"|?*]')
 _PLAIN_NAME = late(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 
 
+def text_of(given: str) -> str:
+    """Return a text as an object of `str` itself: those of numpy, of enums and of other classes look otherwise in messages and keys."""
+    return given if type(given) is str else str.__str__(given)
+
+
 def check_id(text: str, what: str = "id") -> str:
     """Return ``text`` if it is a valid id.
 
@@ -65,6 +71,7 @@ def check_id(text: str, what: str = "id") -> str:
     """
     if not isinstance(text, str):
         raise InvalidNameError(what, repr(text), f"it is {type(text).__name__}, not text")
+    text = text_of(text)
     if len(text) <= _ID_LIMIT and _ID.fullmatch(text) and text[-1] != "." and not _DEVICE.fullmatch(text):
         return text
     raise InvalidNameError(what, text, f"{_fault(text)}; {_ALLOWED}")
@@ -117,6 +124,7 @@ def slug(name: str) -> str:
     """
     if not isinstance(name, str):
         raise InvalidNameError("a name", repr(name), f"it is {type(name).__name__}, not text")
+    name = text_of(name)
     if not name.strip():
         raise InvalidNameError("a name", name, "it is empty")
     composed = nfc(name)
@@ -157,6 +165,7 @@ def check_payload_name(name: str, what: str = "a name") -> str:
     """
     if not isinstance(name, str):
         raise InvalidNameError(what, repr(name), f"it is {type(name).__name__}, not text")
+    name = text_of(name)
     if len(name) <= _SEGMENT_LIMIT and _PLAIN_NAME.fullmatch(name) and not _DEVICE.fullmatch(name):
         return name
     fault = _whole_fault(name)
@@ -367,7 +376,7 @@ def labels(given: Iterable[str], *, new: bool = True) -> list[str]:
     every = list(given)
     if wrong := [label for label in every if not isinstance(label, str)]:
         raise TypeError(f"A tag is text, not {wrong[0]!r}.")
-    found = sorted({label.strip() for label in every})
+    found = sorted({text_of(label).strip() for label in every})
     if "" in found:
         raise ValueError("A tag is empty.")
     if new and len(long := max(found, key=len, default="")) > TAG_LIMIT:

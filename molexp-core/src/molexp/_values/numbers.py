@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, TypeGuard
 
 from molexp._values.patterns import late
 
-__all__ = ["EXACT", "LONG_BITS", "MAX_DIGITS", "NUMBER", "count", "integer", "is_count", "is_number", "is_too_long"]
+__all__ = [
+    "EXACT",
+    "LONG_BITS",
+    "MAX_DIGITS",
+    "NUMBER",
+    "count",
+    "integer",
+    "is_count",
+    "is_number",
+    "is_too_long",
+    "real",
+    "whole",
+]
 
 MAX_DIGITS = 4300
 """Decimal digits of an integer: as many as Python itself converts unless it is told otherwise."""
@@ -37,6 +50,25 @@ def integer(digits: str) -> int:
     from decimal import Decimal
 
     return int(Decimal(digits))
+
+
+def whole(given: object) -> int | None:
+    """Return a whole number of any type, numpy's for one, as Python's own; None for all else, True and False among it."""
+    if isinstance(given, bool):
+        return None
+    try:
+        return operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def real(given: object) -> float | None:
+    """Return a real number of any type, numpy's for one, as Python's own; None for all else, True and False among it."""
+    from numbers import Real
+
+    if type(given) is int or type(given) is float:
+        return given
+    return float(given) if isinstance(given, Real) and not isinstance(given, bool) else None
 
 
 def is_too_long(value: int) -> bool:

@@ -12,7 +12,7 @@ from molexp._executors.process import ProcessExecutor
 from molexp._executors.requests import pickled_call, unloadable
 from molexp._hierarchy.experiment import Experiment
 from molexp._hierarchy.run_rows import RunRow, describe_row
-from molexp._record.revisions import check_space
+from molexp._record.revisions import checked_replicas
 from molexp._values.sweeps import grid
 from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp._workflow import bindings
@@ -54,8 +54,7 @@ def sweep(
         _check_travels(function, executor)
     own = space is None
     points = experiment.space if own else grid(**space) if isinstance(space, Mapping) else space
-    times = replicas if replicas is not None else experiment.replicas if own else 1
-    check_space(points, times)
+    times = checked_replicas(points, replicas if replicas is not None else experiment.replicas if own else 1)
     planned = Experiment(
         experiment.project, experiment.id, experiment._definition, [{}] if points is None else list(points), times
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._values.ids import check_payload_name
 from molexp._values.paths import is_remote
+from molexp._workflow.tasks import checked_timeout
 
 if TYPE_CHECKING:
     from molexp._workflow.context import TaskContext
@@ -51,8 +52,7 @@ class ShellTask:
                 f"Task {name!r}: a command is a sequence of texts and paths, a text for the shell, or a function that "
                 f"returns either, not {command!r}."
             )
-        if self.limit is not None and not (isinstance(self.limit, int | float) and self.limit > 0):
-            raise ValueError(f"Task {name!r}: timeout={self.limit!r} is not a number of seconds above 0.")
+        self.limit = checked_timeout(name, self.limit)
         for output in self.outputs:
             check_payload_name(output, f"output of task {name!r}")  # not when the command has run
 

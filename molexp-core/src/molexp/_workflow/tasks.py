@@ -11,9 +11,11 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Unpack
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from molexp._code.locations import imports
 from molexp._values.ids import check_payload_name
+from molexp._values.numbers import real, whole
 from molexp.contracts import Resources
 from molexp.errors import InvalidNameError
 
@@ -127,21 +129,20 @@ def spec_of(
     _check_call(name, subject.execute if _is_object(subject) else subject)
     depends = tuple(dict.fromkeys([*depends_on, *([map_over] if map_over is not None else [])]))
     spec = TaskSpec(name=name, subject=subject, depends_on=depends, map_over=map_over, place=place, **settings)
-    _check_settings(spec)
-    return spec
+    return _checked(spec)
 
 
-def _check_settings(spec: TaskSpec) -> None:
-    """Raise unless the settings of a task make sense.
+def _checked(spec: TaskSpec) -> TaskSpec:
+    """Return a task with its numbers as Python's own; raise unless its settings make sense.
 
     Raises:
         ValueError: one does not.
     """
-    if not isinstance(spec.retries, int) or spec.retries < 0:
+    retries, backoff = whole(spec.retries), real(spec.backoff)
+    if retries is None or retries < 0:
         raise ValueError(f"Task {spec.name!r}: retries={spec.retries!r} is not a whole number of 0 or more.")
-    if spec.timeout is not None and not (isinstance(spec.timeout, int | float) and spec.timeout > 0):
-        raise ValueError(f"Task {spec.name!r}: timeout={spec.timeout!r} is not a number of seconds above 0.")
-    if not (isinstance(spec.backoff, int | float) and spec.backoff >= 0):
+    timeout = checked_timeout(spec.name, spec.timeout)
+    if backoff is None or not backoff >= 0:
         raise ValueError(f"Task {spec.name!r}: backoff={spec.backoff!r} is not a number of seconds of 0 or more.")
     if not isinstance(spec.executor, str) or not spec.executor:
         raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is not the name of an executor.")
@@ -150,6 +151,21 @@ def _check_settings(spec: TaskSpec) -> None:
             f"Task {spec.name!r}: resources={spec.resources!r} is not of the class Resources. Write Resources(cores=4), "
             'or Resources.of({"memory": "8GB"}) for what people write.'
         )
+    return replace(spec, retries=retries, timeout=timeout, backoff=backoff)
+
+
+def checked_timeout(name: str, timeout: float | None) -> float | None:
+    """Return the seconds that a task may take, checked; None if it may take any.
+
+    Raises:
+        ValueError: they make no sense.
+    """
+    if timeout is None:
+        return None
+    seconds = real(timeout)
+    if seconds is None or not seconds > 0:
+        raise ValueError(f"Task {name!r}: timeout={timeout!r} is not a number of seconds above 0.")
+    return seconds
 
 
 def _check_call(name: str, call: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from msgspec import Struct, field
 
 from molexp._values.ids import did_you_mean
+from molexp._values.numbers import real, whole
 from molexp._values.patterns import late
 
 _BYTES: Final = late(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B|)\s*", re.IGNORECASE)
@@ -69,16 +70,17 @@ class Resources(Struct, frozen=True):
 
 def _count(least: int) -> Callable[[str, Any], int]:
     def read(name: str, value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        number = whole(value)
+        if number is None or number < least:
             _refuse(name, value, f"a whole number, at least {least}")
-        return value
+        return number
 
     return read
 
 
 def _memory(name: str, value: Any) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
+    if value is None or ((number := whole(value)) is not None and number > 0):
+        return None if value is None else number
     found = _BYTES.fullmatch(value) if isinstance(value, str) else None
     if found is None or not float(found[1]):
         _refuse(name, value, "a number of bytes, or a text such as 8GB or 512MiB")
@@ -96,8 +98,8 @@ def _walltime(name: str, value: Any) -> float | None:
 
 
 def _seconds(value: Any) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    if (number := real(value)) is not None:
+        return float(number)
     if not isinstance(value, str):
         return None
     if (clock := _CLOCK.fullmatch(value)) is not None:

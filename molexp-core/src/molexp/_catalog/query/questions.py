@@ -17,6 +17,9 @@ from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal
 from molexp._values.ids import did_you_mean, nearest
+from molexp._values.numbers import whole
+from molexp._values.paths import path_text
+from molexp._values.plain import plain
 from molexp._values.status import RunStatus
 from molexp.errors import QueryError
 from molexp.errors._base import nearest_names
@@ -95,7 +98,8 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     tags = filters.get("tags", ())
     for tag in [tags] if isinstance(tags, str) else tags:
         ask(Condition(Field(("tags",)), "contains", tag))
-    for name, value in (filters.get("params") or {}).items():
+    wanted_params = plain(filters.get("params") or {}, where="params", nan=True, refer=path_text)
+    for name, value in wanted_params.items():
         ask_for_parameter(question, name, value)
     if (sort := filters.get("sort")) is not None:
         question.descending = sort.startswith("-")
@@ -300,11 +304,11 @@ def checked_limit(limit: int | None) -> int | None:
     """
     if limit is None:
         return None
-    if isinstance(limit, bool) or not isinstance(limit, int):
+    if (number := whole(limit)) is None:
         raise TypeError(f"A limit is a whole number, not {limit!r}.")
-    if limit < 0:
+    if number < 0:
         raise ValueError(f"limit={limit} is below 0.")
-    return min(limit, sys.maxsize)
+    return min(number, sys.maxsize)
 
 
 def checked_status(word: str) -> str:
