@@ -244,7 +244,8 @@ def test_of_a_run_that_failed_before_the_old_attempt_is_not_taken_for_a_new_one(
     ],
 )
 def test_memory_and_time_are_written_as_people_and_schedulers_write_them(memory, walltime, bytes_, seconds):
-    assert Resources.of({"memory": memory, "walltime": walltime}) == Resources(memory=bytes_, walltime=seconds)
+    for read in (Resources.of({"memory": memory, "walltime": walltime}), Resources(memory=memory, walltime=walltime)):
+        assert (read.memory, read.walltime) == (bytes_, seconds)
 
 
 @pytest.mark.parametrize(
@@ -267,3 +268,5 @@ def test_memory_and_time_are_written_as_people_and_schedulers_write_them(memory,
 def test_a_resource_that_makes_no_sense_is_named(name, value):
     with pytest.raises(ValueError, match=f"resources.{name} is {value!r}; it must be"):
         Resources.of({name: value})
+    with pytest.raises(ValueError, match=f"resources.{name} is {value!r}; it must be"):
+        Resources(**{name: value})

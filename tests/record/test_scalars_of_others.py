@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import molexp as me
+from molexp.contracts import Resources
 from molexp.workflow import WorkflowBuilder
 
 
@@ -60,11 +61,13 @@ def test_a_text_of_another_class_is_a_name(tmp_path, text):
 @TEXTS
 def test_a_task_has_its_name_and_numbers_of_other_classes(tmp_path, text):
     wf = WorkflowBuilder(name=text, max_parallel=whole(2))
-    wf.add(lambda ctx: 3, name=text, retries=whole(2), timeout=whole(30), backoff=real(0.5))
+    needs = Resources(cores=whole(4), memory=whole(1 << 20), walltime=real(30))
+    wf.add(lambda ctx: 3, name=text, retries=whole(2), timeout=whole(30), backoff=real(0.5), resources=needs)
     wf.add(lambda ctx: ctx.set_result("out", ctx.inputs), name="b", depends_on=[text])
     built = wf.build()
     first = built.tasks["a"]
     assert [*map(type, (first.name, first.retries, first.timeout, first.backoff))] == [str, int, float, float]
+    assert [*map(type, (needs.cores, needs.memory, needs.walltime))] == [int, int, float]
     exp = me.Workspace(tmp_path / "lab").Project("p").Experiment("e", space=[{}], replicas=whole(2))
     built.bind_to(exp)
     assert type(exp.replicas) is int

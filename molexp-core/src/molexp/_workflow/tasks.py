@@ -148,8 +148,7 @@ def _checked(spec: TaskSpec) -> TaskSpec:
         raise ValueError(f"Task {spec.name!r}: executor={spec.executor!r} is not the name of an executor.")
     if spec.resources is not None and not isinstance(spec.resources, Resources):
         raise ValueError(
-            f"Task {spec.name!r}: resources={spec.resources!r} is not of the class Resources. Write Resources(cores=4), "
-            'or Resources.of({"memory": "8GB"}) for what people write.'
+            f"Task {spec.name!r}: resources={spec.resources!r} is not of the class Resources. Write Resources(cores=4)."
         )
     return replace(spec, retries=retries, timeout=timeout, backoff=backoff)
 

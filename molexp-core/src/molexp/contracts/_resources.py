@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
 from msgspec import Struct, field
+from msgspec.structs import force_setattr
 
 from molexp._values.ids import did_you_mean
 from molexp._values.numbers import real, whole
@@ -30,6 +31,9 @@ class Resources(Struct, frozen=True):
         tasks: the number of processes that the call starts on them, as its ranks.
         extra: other requests that an executor understands, by its own names.
 
+    Raises:
+        ValueError: a value has no meaning. Texts are read as by `of`.
+
     Example:
         >>> from molexp.contracts import Resources
         >>> Resources(cores=4, memory=8 << 30, walltime=3600.0).cores
@@ -43,6 +47,12 @@ class Resources(Struct, frozen=True):
     nodes: int = 1
     tasks: int = 1
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, read in _READERS.items():
+            given = getattr(self, name)
+            if (value := read(name, given)) is not given:
+                force_setattr(self, name, value)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Resources:
@@ -59,13 +69,11 @@ class Resources(Struct, frozen=True):
             >>> Resources.of({"memory": "8 GiB", "walltime": "1:30:00"})
             Resources(cores=1, memory=8589934592, gpus=0, walltime=5400.0, nodes=1, tasks=1, extra={})
         """
-        found: dict[str, Any] = {}
-        for name, value in given.items():
+        for name in given:
             if name not in _READERS:
                 meant = did_you_mean(str(name), _READERS)
                 raise ValueError(f"resources has {name!r}, which is not one of {', '.join(_READERS)}.{meant}")
-            found[name] = _READERS[name](name, value)
-        return cls(**found)
+        return cls(**given)
 
 
 def _count(least: int) -> Callable[[str, Any], int]:
