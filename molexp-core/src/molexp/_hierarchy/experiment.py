@@ -92,7 +92,7 @@ class Experiment(PastRuns[Run], Scope):
         self._definition = definition
         self._repeats: dict[str, Any] | None = None
         self._space = own_copy(space)
-        self._replicas = whole(replicas)  # it was checked
+        self._replicas = replicas if replicas is None else whole(replicas)  # it was checked
 
     _repr_html_ = shown_by("experiment")
 
