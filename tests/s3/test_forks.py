@@ -206,6 +206,27 @@ if pid:
     assert rest == ["0", "succeeded {'by': 'parent'} 0"], done.stdout + done.stderr
 
 
+def test_a_child_of_a_process_whose_run_has_ended_has_all_files_of_its_parent(bucket):
+    """The spool's lock is closed in a child, and when its run has ended, its number is that of another file."""
+    done = alone(
+        bucket,
+        f"""
+import molexp as me
+ws = me.Workspace({bucket.url!r}, storage_options={bucket.storage_options!r})
+with ws.Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+    ctx.set_result("by", "parent")
+files = [open(os.devnull) for _ in range(40)]
+pid = os.fork()
+if not pid:
+    for file in files:
+        os.fstat(file.fileno())
+    os._exit(0)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), ctx.run.status)
+""",
+    )
+    assert done.stdout.split() == ["0", "succeeded"], done.stderr
+
+
 @pytest.mark.s3
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_workers_of_process_pools_have_the_credentials(method, ceph):

@@ -88,16 +88,16 @@ class Spool:
             self._gone = True
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)  # first: a lock that is free says that we are dead
-                os.close(self._descriptor)
+                self.let_go()
                 if os.name == "nt":  # on systems that remove nothing that is open
                     shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
 
     def let_go(self) -> None:
-        """Close it, without a word: it is another process's."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Close it, without a word: it is another process's, or removed."""
+        descriptor, self._descriptor = self._descriptor, -1  # first: soon its number is that of another file
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _ready(self) -> Path:
         if self._folder is not None:
