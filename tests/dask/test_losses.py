@@ -40,8 +40,10 @@ def lost_worker(three: Cluster, folder: Path, number: int) -> list[Outcome]:
     async def scene() -> list[Outcome]:
         async with DaskExecutor(address=three.address) as executor:
             made = [Call(calls.note, (str(folder), one), name=f"call {one}") for one in range(number)]
-            made[number // 2] = Call(calls.note_and_kill_the_worker, (str(folder), number // 2), name="the last")
-            return await outcomes(executor, made)
+            half = number // 2
+            made[half] = Call(calls.note_and_kill_the_worker, (str(folder), half), name="the last")
+            # The first half has arrived before: what a worker has made and not yet handed over is lost with it.
+            return [*await outcomes(executor, made[:half]), *await outcomes(executor, made[half:])]
 
     return asyncio.run(scene())
 
