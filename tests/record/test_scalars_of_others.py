@@ -97,6 +97,18 @@ def test_a_run_is_found_by_its_parameter_as_it_was_given(tmp_path, value: Any, o
     assert len(ws.catalog.runs(params={"a": value}, limit=whole(0))) == 0
 
 
+def test_a_parameter_whose_name_looks_like_a_tag_is_asked_for_by_itself(tmp_path):
+    ws = me.Workspace(tmp_path / "lab")
+    made = ws.Project("p").Experiment("e").runs.create_many([{"$x": 1}, {"$x": 1, "b": 2}, {"$x": 2}])
+    assert {row.path for row in ws.catalog.runs(params={"$x": 1})} == {run.path for run in made[:2]}
+
+
+@pytest.mark.parametrize("wrong", ["a", [1], {1: 2}], ids=repr)
+def test_a_question_about_what_are_no_parameters_is_refused(tmp_path, wrong: Any):
+    with pytest.raises(TypeError, match="params are a mapping of names to values, not"):
+        me.Workspace(tmp_path / "lab").catalog.runs(params=wrong)
+
+
 @pytest.mark.parametrize("wrong", [True, 1.5, np.float64(2), "2", None], ids=repr)
 def test_what_is_no_whole_number_is_refused(tmp_path, wrong: Any):
     ws = me.Workspace(tmp_path / "lab")

@@ -112,11 +112,16 @@ def test_a_store_that_is_pickled_into_a_forked_child_is_refused_too(bucket):
 
 
 def alone(bucket: Bucket, code: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a process of its own, which has `store`, which it has not used."""
+    """Run code in a process of its own: it has `store`, which it has not used, and may have a run `started`."""
     start = f"""
 import atexit, multiprocessing, os, sys
 from molexp_s3_store import S3Store, ForkedProcessError
-store = S3Store.open({bucket.url!r}, {bucket.storage_options!r})
+url, options = {bucket.url!r}, {bucket.storage_options!r}
+store = S3Store.open(url, options)
+def started():
+    import molexp as me
+    ws = me.Workspace(url, storage_options=options)
+    return ws.Project("metals").Experiment("cu").Run(id="one").start()
 """
     return subprocess.run(
         [sys.executable, "-W", "ignore", "-c", start + code],
@@ -183,15 +188,13 @@ store.read("k") if store.exists("k") else None
 def test_a_workspace_in_a_forked_child_is_inert(bucket):
     done = alone(
         bucket,
-        f"""
-import molexp as me
-ws = me.Workspace({bucket.url!r}, storage_options={bucket.storage_options!r})
-with ws.Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        """
+with started() as ctx:
     ctx.set_result("by", "parent")
     pid = os.fork()
     if not pid:
         try:
-            ctx.artifact.save("a.json", {{}})
+            ctx.artifact.save("a.json", {})
         except Exception as error:
             print(type(error).__name__, flush=True)
     else:
@@ -210,10 +213,8 @@ def test_a_child_of_a_process_whose_run_has_ended_has_all_files_of_its_parent(bu
     """The spool's lock is closed in a child, and when its run has ended, its number is that of another file."""
     done = alone(
         bucket,
-        f"""
-import molexp as me
-ws = me.Workspace({bucket.url!r}, storage_options={bucket.storage_options!r})
-with ws.Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        """
+with started() as ctx:
     ctx.set_result("by", "parent")
 files = [open(os.devnull) for _ in range(40)]
 pid = os.fork()

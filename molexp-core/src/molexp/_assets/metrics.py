@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
 from molexp._record.metrics import BATCH, OWN, Summary
 from molexp._values.documents import encode_line
+from molexp._values.numbers import whole
 from molexp._values.plain import plain
 from molexp.contracts import Appender
 
@@ -184,7 +184,6 @@ class Metrics:
 
 def _whole(step: Any) -> int:
     """Return a step that is an integer of another type, numpy's for one."""
-    try:
-        return operator.index(step)
-    except TypeError:
-        raise TypeError(f"A step is a whole number, not {step!r}.") from None
+    if (found := whole(step)) is None:
+        raise TypeError(f"A step is a whole number, not {step!r}.")
+    return found

@@ -68,8 +68,7 @@ class PayloadSink:
 
     def write(self, data: bytes) -> None:
         """Take the whole payload at once."""
-        if self.written:
-            raise written_twice(self.name)
+        refuse_twice(self.name, self.written)
         self.written = True
         self._data = bytes(data)
         self.size = len(self._data)
@@ -113,8 +112,7 @@ class PayloadSink:
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Give a binary stream to write to; what is small arrives in one operation, what is large streams."""
-        if self.written:
-            raise written_twice(self.name)
+        refuse_twice(self.name, self.written)
         self.written = True
         stream = _Stream(self.name, self._stream_to_store)
         try:
@@ -145,8 +143,7 @@ class PayloadSink:
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
             if self._outbox is None and path.stat().st_size > SMALL and staged.take():
-                if self.written:
-                    raise written_twice(self.name)
+                refuse_twice(self.name, self.written)
                 self.written = True
                 with path.open("rb") as file:
                     self.size, self.content_hash = hashed(file)
@@ -328,9 +325,10 @@ class _HashBeside:
             self._error = error
 
 
-def written_twice(name: str) -> ValueError:
-    """Return the error for a payload that was written already."""
-    return ValueError(f"The payload of {name!r} was written already; a kind writes it once.")
+def refuse_twice(name: str, written: bool) -> None:
+    """Raise `ValueError` if a payload was written already."""
+    if written:
+        raise ValueError(f"The payload of {name!r} was written already; a kind writes it once.")
 
 
 def _drop(large: StreamWriter | None) -> None:

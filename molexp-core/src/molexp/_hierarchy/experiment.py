@@ -92,7 +92,7 @@ class Experiment(PastRuns[Run], Scope):
         self._definition = definition
         self._repeats: dict[str, Any] | None = None
         self._space = own_copy(space)
-        self._replicas = replicas if replicas is None else whole(replicas)  # it was checked
+        self._replicas = replicas
 
     _repr_html_ = shown_by("experiment")
 
@@ -180,7 +180,7 @@ class Experiment(PastRuns[Run], Scope):
     @property
     def replicas(self) -> int:
         """The number of runs of each point: as given in this process, else as recorded."""
-        return self._replicas or count(self._known().get("replicas")) or 1
+        return whole(self._replicas) or count(self._known().get("replicas")) or 1
 
     @property
     def workflow_source(self) -> str | None:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _Time = datetime | str | float | None
 
+UNFINISHED = "what was known of it was not recorded to the end"
+
 
 class Past(Struct, frozen=True):
     """All that is known of a run; see `Experiment.record_past_run`."""
@@ -228,9 +230,6 @@ def _save_files(assets: AttemptAssets, files: Mapping[str, str | os.PathLike[str
             raise HashMismatchError(given, key=slot.key, recorded=str(asset.content_hash), found="other", hint=hint)
         if assets.writer.outbox is None and (found := hash_of(store, slot.key)) != asset.content_hash:
             raise HashMismatchError(given, key=slot.key, recorded=str(asset.content_hash), found=found)
-
-
-UNFINISHED = "what was known of it was not recorded to the end"
 
 
 class PastAttempt(Attempt):

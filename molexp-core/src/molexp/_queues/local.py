@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from molexp._queues.files import JobFacts, QueueFiles, StoredBatch
 from molexp._queues.runner import job_id
-from molexp._values.numbers import whole
+from molexp._values.numbers import at_least_one
 from molexp.contracts import Batch, Job, JobState, Queue
 from molexp.errors import QueueError, QueueUnavailableError
 
@@ -33,11 +33,7 @@ class LocalQueue(Queue):
     name: ClassVar[str] = "local"
 
     def __init__(self, *, cores: int | None = None, folder: str | None = None) -> None:
-        self._cores = whole(cores)
-        if self._cores is None and cores is not None:
-            raise TypeError(f"cores is {cores!r}; it must be a whole number, or None")
-        if self._cores is not None and self._cores < 1:
-            raise ValueError(f"cores is {cores}; it must be at least 1")
+        self._cores = at_least_one(cores, "cores")
         if folder is not None and not isinstance(folder, str):
             raise TypeError(f"folder is {folder!r}; it must be a path")
         self._folder = folder

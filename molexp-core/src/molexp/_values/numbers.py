@@ -12,6 +12,7 @@ __all__ = [
     "LONG_BITS",
     "MAX_DIGITS",
     "NUMBER",
+    "at_least_one",
     "count",
     "integer",
     "is_count",
@@ -62,12 +63,27 @@ def whole(given: object) -> int | None:
         return None
 
 
+def at_least_one(given: object, name: str) -> int | None:
+    """Return a number of things, as of workers; None if none is given.
+
+    Raises:
+        TypeError: it is no whole number.
+        ValueError: it is below 1.
+    """
+    number = whole(given)
+    if number is None and given is not None:
+        raise TypeError(f"{name} is {given!r}; it must be a whole number, or None")
+    if number is not None and number < 1:
+        raise ValueError(f"{name} is {number}; it must be at least 1")
+    return number
+
+
 def real(given: object) -> float | None:
     """Return a real number of any type, numpy's for one, as Python's own; None for all else, True and False among it."""
-    from numbers import Real
-
     if type(given) is int or type(given) is float:
         return given
+    from numbers import Real
+
     return float(given) if isinstance(given, Real) and not isinstance(given, bool) else None
 
 

@@ -28,7 +28,6 @@ from molexp._workflow.under_run import execute_under_run
 from molexp.errors import ExecutorError, MolexpError, UnboundExperimentError, WorkerDiedError
 
 if TYPE_CHECKING:
-    from molexp._hierarchy.run import Run
     from molexp._workflow.results import WorkflowResult
 
 

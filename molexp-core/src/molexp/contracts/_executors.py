@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from msgspec import Struct, field
 
-from molexp._values.numbers import whole
+from molexp._values.numbers import at_least_one
 from molexp.contracts._resources import Resources
 
 
@@ -138,11 +138,7 @@ class Executor(ABC):
     """True if calls wait in a queue of its own: it gets all that there are at once, and `workers` limits those that run."""
 
     def __init__(self, *, workers: int | None = None) -> None:
-        self.workers = whole(workers)
-        if self.workers is None and workers is not None:
-            raise TypeError(f"workers is {workers!r}; it must be a whole number, or None")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers is {workers}; it must be at least 1")
+        self.workers = at_least_one(workers, "workers")
 
     @abstractmethod
     async def submit(self, call: Call) -> Outcome:

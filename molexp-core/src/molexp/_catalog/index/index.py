@@ -301,6 +301,10 @@ class Index(Database):
         )
         return bool(journals >= MANY or int(news or 0) - int(published or 0) >= max(ROWS, (total or 0) // SHARE))
 
+    def lacks_origin(self, provenance: str) -> bool:
+        """Tell whether a provenance document has not been taken in yet."""
+        return not self.select("SELECT 1 FROM shared WHERE key = ?", (f"provenance:{provenance}",))
+
     def unchanged_for(self, attempt: str, version: str, now: float, boot: str) -> float:
         """See `Sightings`."""
         try:

@@ -98,9 +98,11 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     tags = filters.get("tags", ())
     for tag in [tags] if isinstance(tags, str) else tags:
         ask(Condition(Field(("tags",)), "contains", tag))
-    wanted_params = plain(filters.get("params") or {}, where="params", nan=True, refer=path_text)
-    for name, value in wanted_params.items():
-        ask_for_parameter(question, name, value)
+    params = filters.get("params") or {}
+    if not (isinstance(params, Mapping) and all(isinstance(name, str) for name in params)):
+        raise TypeError(f"params are a mapping of names to values, not {params!r:.80}.")
+    for name, value in params.items():
+        ask_for_parameter(question, name, plain(value, where=f"params.{name}", nan=True, refer=path_text))
     if (sort := filters.get("sort")) is not None:
         question.descending = sort.startswith("-")
         question.sort = sort_field(sort.removeprefix("-"))
@@ -290,10 +292,10 @@ def ask_for_parameter(question: Question, name: str, value: Any) -> None:
 
 def _has_parameter(document: Mapping[str, Any], *, name: str, wanted: Any) -> bool:
     found = document.get("parameters")
-    whole = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
-    if whole is ABSENT:
-        whole = reach({"params": found}, ("params", name))
-    return whole is not ABSENT and canonical_equal(whole, wanted)
+    value = found.get(name, ABSENT) if isinstance(found, dict) else ABSENT
+    if value is ABSENT:
+        value = reach({"params": found}, ("params", name))
+    return value is not ABSENT and canonical_equal(value, wanted)
 
 
 def checked_limit(limit: int | None) -> int | None:

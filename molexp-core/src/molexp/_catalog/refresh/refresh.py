@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 2000  # runs that are read before they are taken in
 _SOME = 400  # rows of an answer that are all looked at before it is given
-_SHARED = "SELECT 1 FROM shared WHERE key = ?"
 _AGAIN = 8  # refreshes that may find that others have moved on meanwhile, before everything is read
 
 
@@ -424,7 +423,7 @@ class Refresher:
         named = {entry.document.get("provenance") for entry in entries if entry.document is not None}
         found: dict[str, Mapping[str, Any]] = {}
         for known in named:
-            if isinstance(known, str) and not self._index.select(_SHARED, (f"provenance:{known}",)):
+            if isinstance(known, str) and self._index.lacks_origin(known):
                 key = layout.provenance(known)
                 try:
                     found[known] = decode_object(self._store.read(key), key)
