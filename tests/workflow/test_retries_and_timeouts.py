@@ -211,6 +211,39 @@ def test_what_an_abandoned_thread_records_is_refused(wf, clock):
     assert dict(run.results) == {"before": 1}
 
 
+def test_a_file_that_an_abandoned_thread_opens_as_its_time_ends_is_closed(wf, clock, tmp_path, monkeypatch):
+    from molexp_fs import LocalStore
+
+    over, refused = threading.Event(), threading.Event()
+    opened: list[Any] = []
+    open_append = LocalStore.open_append
+
+    def open_slowly(store: LocalStore, key: str, **options: Any) -> Any:
+        appender = open_append(store, key, **options)
+        if key.endswith("late.log"):
+            clock.skip()
+            over.wait(WAIT)
+            opened.append(appender)
+        return appender
+
+    def slow(ctx: TaskContext) -> None:
+        try:
+            ctx.log("late").append("line")
+        except TaskEndedError:
+            refused.set()
+
+    monkeypatch.setattr(LocalStore, "open_append", open_slowly)
+    run = me.Workspace(tmp_path).Project("p").Experiment("e").Run(id="r")
+    wf.add(slow, timeout=LIMIT)
+    try:
+        assert wf.build().execute_sync(run=run).status == "failed"
+    finally:
+        over.set()
+    assert refused.wait(WAIT)
+    with pytest.raises(ValueError, match="closed"):
+        opened[0].write(b"more")
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_a_timeout_error_of_the_tasks_own_is_a_plain_failure(wf, kind):
     def plain(ctx: TaskContext) -> None:

@@ -168,10 +168,14 @@ class GrowingPayload(Growing):
 
     def _open(self) -> Appender:
         """Open the payload, which is recorded when there is an item in it."""
-        self._appender = open_growing(self._assets.writer, self._slot, again=False)
-        self._assets.recorder.manage(self)
-        self._record = {}
-        return self._appender
+        appender = open_growing(self._assets.writer, self._slot, again=False)
+        try:
+            self._assets.recorder.manage(self)
+        except BaseException:  # the attempt or the task ended meanwhile
+            appender.close()
+            raise
+        self._appender, self._record = appender, {}
+        return appender
 
 
 def begin_to_grow(

@@ -17,6 +17,7 @@ from molexp.errors import (
     KeyExistsError,
     RunError,
     StoreError,
+    TaskEndedError,
 )
 
 if TYPE_CHECKING:
@@ -188,11 +189,11 @@ class Growing:
         if self._appender is None:
             again = self._slot.version > 0
             self._appender = open_growing(self._assets.writer, self._slot, again=again)
-        # Before it is recorded: if the attempt ends meanwhile, the file is closed all the same.
-        self._assets.recorder.manage(self)
         try:
+            # Before it is recorded: if the attempt ends meanwhile, the file is closed all the same.
+            self._assets.recorder.manage(self)
             self._record = self._assets.publish(self._slot, size=None, content_hash=None, fields={})
-        except RunError:  # the attempt ended, or was stopped, meanwhile
+        except (RunError, TaskEndedError):  # the attempt or the task ended, or was stopped, meanwhile
             self._appender.close()
             self._appender = None
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from molexp.errors import TaskEndedError
@@ -50,8 +51,15 @@ class TaskRecorder:
             self.writer.record(event)
 
     def manage(self, handle: Handle) -> None:
-        """Close `handle` when the try ends."""
-        self._handles.append(handle)
+        """Close `handle` when the try ends.
+
+        Raises:
+            TaskEndedError: it has ended, so nobody would close it.
+            RunError: the attempt is over.
+        """
+        with self.writer.lock:
+            self.check()
+            self._handles.append(handle)
 
     def end(self, why: str) -> None:
         """End the try: its logs are complete, and nothing is recorded for it from now on."""
@@ -59,5 +67,7 @@ class TaskRecorder:
             if self._over:
                 return
             self._over = why
-        while self._handles:
-            self._handles.pop().close()
+        with ExitStack() as stack:  # also those that come after one that cannot be closed
+            for handle in self._handles:
+                stack.callback(handle.close)
+            self._handles.clear()

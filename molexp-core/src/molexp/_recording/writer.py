@@ -56,7 +56,7 @@ class Recorder(Protocol):
         """Record an event."""
 
     def manage(self, handle: Handle) -> None:
-        """Close `handle` before the end."""
+        """Close `handle` before the end; raise if nobody would."""
 
 
 class Writer:
