@@ -33,7 +33,7 @@ from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded
 from molexp._values.file_names import name_for
 from molexp._values.ids import check_run_id, labels
-from molexp._values.numbers import is_count, whole
+from molexp._values.numbers import whole
 from molexp._values.plain import plain, plain_parameters
 from molexp._values.status import RunStatus
 from molexp._values.text_files import refuse_special
@@ -197,8 +197,8 @@ def _point(given: Mapping[str, Any], number: int) -> dict[str, Any]:
 def _step(given: Any, number: int) -> int:
     """Return a step; tables that have other columns with gaps have whole numbers as floats."""
     step = int(given) if isinstance(given, float) and given.is_integer() else whole(given)
-    if not is_count(step):
-        raise ValueError(f"The step of point {number} of the metrics is {given!r:.80}, and no whole number from 0 on.")
+    if step is None:
+        raise ValueError(f"The step of point {number} of the metrics is {given!r:.80}, and no whole number.")
     return step
 
 
