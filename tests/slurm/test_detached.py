@@ -114,6 +114,8 @@ def test_the_queue_vouches_for_what_was_cancelled_killed_and_requeued(slurm, her
     eventually(lambda: slurm.states().get(f"{array}_1") == "FAILED")
     (here / "die-1").unlink()
     slurm.requeue(f"{array}_2")
+    assert sweep.run("-w", "lab", "queue").code == 0
+    assert statuses(sweep)[2] == "queued", "it is not submitted again while its job waits again"
     slurm.begin_again(f"{array}_2")
     sweep.let(*range(6))
     eventually(lambda: not slurm.alive())

@@ -47,7 +47,8 @@ ATTACHED = """
 """
 CODE = """
     import os, signal
-    from molexp.contracts import Queue
+    from msgspec import structs
+    from molexp.contracts import JobState, Queue
     from molexp.errors import QueueError, QueueUnavailableError
     from molexp.plugins import default_manager
 
@@ -91,7 +92,10 @@ CODE = """
         def look(self, batches):
             if os.path.exists("unreachable"):
                 raise QueueUnavailableError(self.name, "no route to host")
-            return self.local.look(batches)
+            jobs = self.local.look(batches)
+            if os.path.exists("preempted"):
+                jobs = [structs.replace(job, state=JobState.QUEUED, word="PENDING") for job in jobs]
+            return jobs
 
         def cancel(self, ids):
             self.local.cancel(ids)

@@ -55,6 +55,24 @@ def test_an_attempt_whose_job_the_engine_calls_dead_ends_at_once(place: Place):
     assert place.rows() == {1: "succeeded"}
 
 
+def test_a_run_whose_job_waits_again_is_not_submitted_twice_unless_it_was_cancelled_since(place: Place):
+    os.mkfifo("gate")
+    place.submit("--first", "1")
+    place.until(lambda: place.rows("running"))
+    (row,) = me.Workspace("lab").catalog.runs(status="running")
+    (place.folder / "preempted").touch()
+    os.kill(row.document["execution_history"][0]["pid"], signal.SIGTERM)
+    place.until(lambda: place.rows("interrupted"))
+    for _ in range(2):
+        told = place.molexp("resubmit", "sweep.py", "-p", "cluster")
+        assert f"{row.path} is queued by the submission" in told.err, told
+        assert place.rows("queued") == {1: "queued"}
+    assert place.batches() == [1]
+    assert place.molexp("-w", "lab", "cancel", row.path).code == 0
+    assert place.rows("queued") == {}
+    assert "would submit 1 run" in place.molexp("resubmit", "sweep.py", "-p", "cluster", "--dry-run").err
+
+
 def test_an_engine_that_does_not_answer_ends_nothing(place: Place):
     os.mkfifo("gate")
     place.submit("--first", "1")
@@ -64,6 +82,9 @@ def test_an_engine_that_does_not_answer_ends_nothing(place: Place):
     assert (told.code, "does not answer: no route to host" in told.err) == (0, True)
     assert set(place.rows().values()) == {"running"}
     assert place.documents() == ["job.json", "json"]
+    (row,) = me.Workspace("lab").catalog.runs(status="running")
+    told = place.molexp("-w", "lab", "cancel", row.path)
+    assert (told.code, "will not begin" in told.err) == (0, False), "it has begun, and is asked to stop"
 
 
 def test_a_run_is_in_the_oldest_open_submission_that_was_made_after_its_last_attempt(place: Place):

@@ -25,7 +25,7 @@ def _line(one: Withdrawn) -> str:
     if one.why:
         return f"{one.why}\n{runs} of {one.submission} will not begin: the jobs that {one.queue} still has leave them alone."
     if not one.jobs:
-        return f"{runs} of {one.submission} will not begin: their jobs have other runs, or have begun."
+        return f"{runs} of {one.submission} will not begin: their jobs have other runs, have begun, or are gone."
     return f"{_words.counted(len(one.jobs), 'job')} of {one.queue} cancelled: {_words.first(one.jobs, _SHOWN, ' ')}"
 
 

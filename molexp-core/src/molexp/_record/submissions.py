@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from molexp._record.fences import is_void
 from molexp._storage import key_patterns, layout, schemas
@@ -61,6 +61,7 @@ class SubmissionFacts(Struct, frozen=True):
         answer: the engine's answer; None if nobody noted that yet.
         end: the findings since nothing of it is queued or running; None before.
         runs: its runs, in order.
+        again: the runs whose jobs had begun and wait again, as the engine last said, with the number of attempts by then.
     """
 
     id: str
@@ -68,6 +69,7 @@ class SubmissionFacts(Struct, frozen=True):
     answer: Mapping[str, Any] | None
     end: Mapping[str, Any] | None
     runs: tuple[SubmittedRun, ...]
+    again: Mapping[str, int] = {}
 
     @property
     def bundle(self) -> int:
@@ -102,7 +104,8 @@ class SubmissionFacts(Struct, frozen=True):
             return
         for token in self.ids:
             for job in self.batches[token]:
-                yield from self.runs_of(job)
+                for run in self.runs_of(job):
+                    yield run._replace(attempts=self.again[run.path]) if run.path in self.again else run
 
 
 class Queued(Struct, frozen=True):
@@ -143,7 +146,12 @@ def open_submissions(store: Store, unreadable: dict[str, str] | None = None, *, 
         if END in parts or submission == but:
             continue
         try:
-            found.append(read_submission(store, submission, answered=ANSWER in parts))
+            one = read_submission(store, submission, answered=ANSWER in parts)
+            if one.answer is not None:
+                again = last_asked(store, submission).get("again")
+                counts = again.items() if isinstance(again, dict) else ()
+                one = structs.replace(one, again={path: count for path, count in counts if is_count(count)})
+            found.append(one)
         except KeyNotFoundError:
             continue
         except RecordError as error:

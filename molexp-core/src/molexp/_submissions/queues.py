@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from molexp.contracts import JobState
 from molexp.errors import PluginMissingError, ProfileError, QueueError
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from molexp._record.submissions import SubmissionFacts
     from molexp.contracts import Queue
     from molexp.plugins import PluginManager
+
+WAITS = (JobState.QUEUED, JobState.HELD)
+"""The states of jobs that have not begun, or are to begin again."""
 
 
 class Queues:

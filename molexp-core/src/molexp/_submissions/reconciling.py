@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
@@ -27,10 +28,10 @@ from molexp._record.submissions import (
 )
 from molexp._storage import layout
 from molexp._submissions.preparing import output_of, workspace_of
-from molexp._submissions.queues import Queues, rows_beside
+from molexp._submissions.queues import WAITS, Queues, rows_beside
 from molexp._values.documents import encode_line
 from molexp._values.numbers import is_count
-from molexp._values.status import Cause
+from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Job, JobState
 from molexp.errors import MolexpError, NotFoundError, StoreError
@@ -160,7 +161,7 @@ class _Reconciliation:
         found = open_submissions(self._store)
         if not found:
             return []
-        going_on = self._going_on({one.id for one in found})  # before the engines are asked: later ones are not judged
+        going_on = self._attempts(RunStatus.RUNNING)  # before the engines are asked: later ones are not judged
         asked, why = self._ask(found)
         rows = []
         for one in found:
@@ -174,16 +175,21 @@ class _Reconciliation:
 
     # -------------------------------------------------------------------------------------------------------------- asking
 
-    def _going_on(self, ids: set[str]) -> dict[tuple[str, int], list[tuple[str, int]]]:
-        """Return runs that are going on, with their attempts, by the submission and the job that they belong to."""
+    def _attempts(self, status: RunStatus) -> dict[tuple[str, int], list[tuple[str, int]]]:
+        """Return runs whose newest attempts have a status, with these, by the submission and the job that they belong to."""
         found: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        where = f'status in ("{status}", "{RunStatus.QUEUED}") and attempts > 0'  # it may be queued since
         with self._session.deferring():
-            running = self._workspace.catalog.runs(status="running", archived=True)
-        for row in running:
-            newest = row.document["execution_history"][-1]
-            if (job := job_of(newest)) is not None and job[0] in ids:
+            rows = self._workspace.catalog.runs(where, archived=True)
+        for row in rows:
+            newest = row.execution_history[-1] if row.execution_history else {}
+            if newest.get("status") == status and (job := job_of(newest)) is not None:
                 found.setdefault(job, []).append((row.path, int(newest["attempt"])))
         return found
+
+    @cached_property
+    def _interrupted(self) -> dict[tuple[str, int], list[tuple[str, int]]]:
+        return self._attempts(RunStatus.INTERRUPTED)
 
     def _ask(self, found: list[SubmissionFacts]) -> tuple[dict[str, dict[int, Job]], dict[str, str]]:
         """Ask each engine once; returns the jobs of each submission by their numbers, and why others were not asked."""
@@ -250,8 +256,10 @@ class _Reconciliation:
         if one.answer is None and jobs:
             one = self._note_found(one, jobs)
         if alive:
-            asked = {"at": utc_now(), "states": states}
-            with suppress(StoreError):  # for display only
+            waits = [number for number, job in jobs.items() if job.state in WAITS]
+            again = dict(pair for number in waits for pair in self._interrupted.get((one.id, number), ()))
+            asked = {"at": utc_now(), "states": states, "again": again}
+            with suppress(StoreError):  # it can be asked again
                 self._store.write(layout.asked_key(one.id), encode_line(asked))
             return _row(self._store, one, asked)
         return self._end(one, jobs, states)

@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from molexp._record.submissions import SubmissionFacts, open_submissions
-from molexp._submissions.queues import Queues, rows_beside
+from molexp._submissions.queues import WAITS, Queues, rows_beside
 from molexp._values.status import RunStatus
-from molexp.contracts import JobState
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
     from molexp._hierarchy.workspace import Workspace
-
-_WAITS = (JobState.QUEUED, JobState.HELD)
 
 
 class Withdrawn(Struct, frozen=True):
@@ -85,7 +82,8 @@ def _idle(workspace: Workspace, one: SubmissionFacts, named: set[str]) -> tuple[
         if (row := there.get(run.path)) is not None and row.document.get("cancels", 0) > run.cancels
     }
     over = {run.path for run in one.runs if (row := there.get(run.path)) is None or row.status is RunStatus.SUCCEEDED}
-    runs = tuple(run.path for run in one.runs if run.path in named & cancelled)
+    running = {path for path, row in there.items() if row.status is RunStatus.RUNNING}  # those are asked to stop
+    runs = tuple(run.path for run in one.runs if run.path in (named & cancelled) - running)
     jobs = {at // one.bundle for at, run in enumerate(one.runs) if run.path in runs}
     return {job for job in jobs if all(run.path in cancelled | over for run in one.runs_of(job))}, runs
 
@@ -97,7 +95,7 @@ def _cancel(queues: Queues, one: SubmissionFacts, idle: set[int], url: str) -> t
     ids = tuple(
         job.id
         for job in queue.look(one.ids)
-        if job.state in _WAITS and job.index < len(batches[job.token]) and batches[job.token][job.index] in idle
+        if job.state in WAITS and job.index < len(batches[job.token]) and batches[job.token][job.index] in idle
     )
     if ids:
         queue.cancel(ids)
