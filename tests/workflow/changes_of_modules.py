@@ -22,6 +22,14 @@ CARRIER = """
             return function
 """
 
+TABLE = """
+    class Table:
+        known = {}
+        @classmethod
+        def add(cls, name, value): cls.known[name] = value
+    def get(name): return Table.known[name]
+"""
+
 STATE = """
     class Context: x = 0
     def context(): return Context
@@ -227,6 +235,20 @@ MODULES = {
         "flow.py": "import helper, patches\ndef task(ctx): return helper.X['a']",
         "helper.py": "X = {}",
         "patches.py": "from helper import X\nX['a'] = VALUE",
+    },
+    "class filled by a third module": {
+        "flow.py": "import helper, entries\ndef task(ctx): return helper.get('a')",
+        "helper.py": TABLE,
+        "entries.py": "import helper\nhelper.Table.add('a', VALUE)",
+    },
+    "class filled above the task": {
+        "flow.py": "from helper import Table, get\nTable.add('a', VALUE)\ndef task(ctx): return get('a')",
+        "helper.py": TABLE,
+    },
+    "__init_subclass__ in a third module": {
+        "flow.py": "import helper, entries\ndef task(ctx): return helper.Base.total",
+        "helper.py": "class Base:\n    total = 0\n    def __init_subclass__(cls, weight): Base.total += weight",
+        "entries.py": "import helper\nclass Made(helper.Base, weight=VALUE): pass",
     },
     "shell command": """
         from molexp.workflow import WorkflowBuilder

@@ -1,15 +1,24 @@
-"""Statements of a module that change how installed code works: ``torch.manual_seed(1)`` counts for all that follows."""
+"""Statements of a module that change how other code works: ``torch.manual_seed(1)`` counts for all that follows."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from molexp._code.files import Binding, Source, Unit, sources
-from molexp._code.locations import Namespace, absolute_name, locate, module_file, namespace_named, package_of
-from molexp._code.objects import PROCESS, Form, leaf_form
+from molexp._code.locations import (
+    Namespace,
+    absolute_name,
+    locate,
+    module_dict,
+    module_file,
+    namespace_named,
+    package_of,
+)
+from molexp._code.objects import MISSING, PROCESS, Form, is_a, leaf_form, origin_of
 from molexp._code.syntax import UnknownSourceError
 
 if TYPE_CHECKING:
@@ -33,9 +42,25 @@ def effects(walk: Walk, unit: Unit, namespace: Namespace) -> Form:
 def _of(walk: Walk, source: Source, namespace: Namespace, above: float) -> list[Form]:
     package, forms = package_of(namespace), []
     for name, binding in source.effects:
-        if binding.line < above and not any(_is_near(alias, source.name, package) for alias in source.aliases[name]):
+        near = any(_is_near(alias, source.name, package) for alias in source.aliases[name])
+        if binding.line < above and (not near or _asks_class(walk, binding, name, namespace)):
             forms.append([binding.form, _values(walk, binding, namespace, source)])
     return forms
+
+
+def _asks_class(walk: Walk, binding: Binding, name: str, namespace: Namespace) -> bool:
+    """Tell whether a statement asks something of a class of the user's, as ``Table.add("a", 1)`` does: its state may not count."""
+    for chain in binding.chains:
+        value: Any = MISSING
+        found: Mapping[str, Any] = namespace
+        for part in chain if chain[0] == name else ():
+            value = found.get(part, MISSING)
+            if not is_a(value, ModuleType):
+                break
+            found = module_dict(value)
+        if is_a(value, type) and walk.owns(origin_of(value)):
+            return True
+    return False
 
 
 def _values(walk: Walk, binding: Binding, namespace: Namespace, source: Source) -> Form:

@@ -20,7 +20,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (*FUNCTIONS, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 BLOCKS = ("body", "handlers", "cases", "orelse", "finalbody")
 REWRITTEN = "@pytest_ar"  # pytest names it in modules whose assert statements it has rewritten
-MAKING = frozenset({"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__set_name__"})
+MAKING = frozenset({"__init__", "__new__", "__post_init__", "__attrs_post_init__", "__set_name__", "__init_subclass__"})
 LIMIT = 10_000  # entries of a cache
 
 
