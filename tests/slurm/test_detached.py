@@ -60,11 +60,15 @@ def test_every_status_is_that_of_squeue_and_a_hangup_of_the_login_leaves_all_as_
 
 
 def test_a_workspace_on_s3_is_submitted_to_and_agrees_with_squeue(slurm, here, moto, monkeypatch):
-    url, environment = moto.fresh().as_environment()
+    bucket = moto.fresh()
+    url, environment = bucket.as_environment()
+    script = here / "sweep.py"
+    own = f"me.Workspace({url!r}, storage_options={bucket.storage_options!r})"  # nobody else has the keys
+    script.write_text(script.read_text().replace('me.Workspace("lab")', own))
+    assert Sweep(here, 3, url).run(*SUBMIT, "-j", "1").code == 0
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     sweep = Sweep(here, 3, url, environment)
-    assert sweep.run(*SUBMIT, "-w", url, "-j", "1").code == 0
     array = array_of(slurm)
     sweep.wait_for(0)
     slurm.ask("scancel", f"{array}_2")
@@ -74,6 +78,8 @@ def test_a_workspace_on_s3_is_submitted_to_and_agrees_with_squeue(slurm, here, m
     eventually(lambda: not slurm.alive())
     assert sweep.found() == {0: ("succeeded", None, 1), 1: ("succeeded", None, 1), 2: ("pending", None, 0)}
     assert not (here / "lab").exists()
+    (printed,) = (here / ".molexp-output").glob("*/*[0-9a-f].0.out")
+    assert "run p/e/" in printed.read_text()
 
 
 def test_the_job_of_a_cancelled_run_is_taken_back_and_one_executed_by_hand_is_left_alone_by_its_job(slurm, here):

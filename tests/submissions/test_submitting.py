@@ -61,8 +61,16 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
     assert place.documents() == ["end.json", "job.json", "json"]
     assert {number: said["word"] for number, said in place.end()["jobs"].items()} == {"2": "FAILED"}
     output = place.folder / "lab/.molexp/output" / listed[0]["id"]
-    assert f"its jobs printed into {output}" in place.molexp("-w", "lab", "queue", "--all").err
+    listed_ends = place.molexp("-w", "lab", "queue", "--all").err
+    assert f"{listed[0]['id']}: engine says: 1 FAILED (exit code 1)\n" in listed_ends
+    assert f"its jobs printed into {output}\n" in listed_ends
     assert any("ValueError: it fails" in path.read_text() for path in output.iterdir())
+    os.rename(output, "printed")
+    output.mkdir()
+    assert (
+        f"its jobs printed nothing into {output}: do their machines see it?"
+        in place.molexp("-w", "lab", "queue", "--all").err
+    )
     assert place.end()["never_started"] == {}
     claim = me.Workspace("lab").catalog.runs(status="failed")[0].document["execution_history"][0]["submission"]
     assert (claim["id"], claim["job"]) == (listed[0]["id"], 2)
@@ -315,7 +323,7 @@ def test_a_call_that_waits_for_its_queue_leaves_the_runs_that_a_submission_has(p
 def test_a_call_that_waits_for_a_submission_is_told_that_it_has_ended_without_its_runs(place: Place):
     place.submit(ENGINE="kills before")
     with waiting_for(place, queued=4) as ended:
-        assert "nothing of it is queued or running" in place.molexp("-w", "lab", "queue").err
+        assert "engine says: 4 unknown to it" in place.molexp("-w", "lab", "queue").err
         code, out = ended()
     assert (code, out.count("not started: the submission that had it has ended without executing it")) == (1, 5), out
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     import molexp
+    from molexp.scripts import Script
 
 WorkspaceOption = Annotated[
     str | None,
@@ -77,6 +80,31 @@ def given_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
     """Return the workspace that ``-w`` names, before the command or after it; None if there is none."""
     found = workspace if workspace is not None else ctx.find_root().params.get("workspace")
     return None if found is None else str(found)
+
+
+def named_workspace(ctx: typer.Context, workspace: str | None) -> str | None:
+    """Return the workspace that ``-w`` or the environment names; None if neither does."""
+    return given_workspace(ctx, workspace) or os.environ.get("MOLEXP_WORKSPACE")
+
+
+def located_with(
+    ctx: typer.Context, workspace: str | None, script: Path | None
+) -> tuple[molexp.Workspace, Script | None]:
+    """Return the workspace to use; with the script, if that is imported first because it alone has the keys of the storage."""
+    import molexp
+
+    try:
+        return located(ctx, workspace), None
+    except molexp.StoreError:
+        named = named_workspace(ctx, workspace)
+        if script is None or not named:
+            raise
+        from molexp.scripts import load_script
+
+        loaded = load_script(script, workspace=named, keep_several=True)
+        if (own := loaded.workspace(molexp.Workspace(named).url)) is None:
+            raise
+        return own, loaded
 
 
 def parts_of_experiment(ctx: typer.Context, path: str, parameter: str = "") -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._failing import INTERRUPTED
-from molexp_cli._options import JsonOption, WorkspaceOption, located
+from molexp_cli._options import JsonOption, WorkspaceOption, located_with
 from molexp_cli._output import prints_aside, say, table, write
 from molexp_cli._selection import (
     ConfigOption,
@@ -27,6 +28,7 @@ from molexp_cli._selection import (
 
 if TYPE_CHECKING:
     import molexp
+    from molexp.scripts import Script
     from molexp.submissions import Preparation, SubmissionRow, Submitted
 
 _Queue = Annotated[
@@ -306,6 +308,9 @@ def queue(
     every: Annotated[bool, typer.Option("--all", help="Show submissions that have ended, too.")] = False,
     no_ask: Annotated[bool, typer.Option("--no-ask", help="Show what is on record; do not ask the queue.")] = False,
     brief: Annotated[bool, typer.Option("--brief", hidden=True, help="Leave out reasons.")] = False,
+    script: Annotated[
+        Path | None, typer.Option("--script", hidden=True, metavar="FILE", help="It may have the keys of the storage.")
+    ] = None,
     as_json: JsonOption = False,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -321,7 +326,7 @@ def queue(
     """
     from molexp.submissions import reconcile, submissions
 
-    here = located(ctx, workspace)
+    here, _ = located_with(ctx, workspace, script)
     rows = [] if no_ask else reconcile(here)
     if no_ask or every:
         rows = submissions(here, ended=every)
@@ -344,9 +349,22 @@ def show_submissions(rows: Sequence[SubmissionRow], *, as_json: bool, brief: boo
     )
     for row in rows:
         if row.why and not brief:
-            say(f"{row.id}: {row.why}")
-        if "failed" in row.states and row.output:
-            say(f"{row.id}: its jobs printed into {row.output}")
+            said = f"{row.queue} says: " if not row.open and row.states else ""
+            say(f"{row.id}: {said}{row.why}")
+        if "failed" in row.states and row.output and (found := _printed(row.output)) is not None:
+            told = "" if found else " nothing"
+            say(f"{row.id}: its jobs printed{told} into {row.output}{'' if found else ': do their machines see it?'}")
+
+
+def _printed(folder: str) -> bool | None:
+    """Tell whether jobs have printed something into a folder; None if it is not there."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entries)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return True
 
 
 def _states(row: SubmissionRow) -> str:
@@ -357,7 +375,7 @@ def _states(row: SubmissionRow) -> str:
 # ------------------------------------------------------------------------------------------------------------------- jobs
 
 
-def work(workspace: molexp.Workspace, submission: str, script: Path, first: int) -> None:
+def work(workspace: molexp.Workspace, submission: str, script: Script | Path, first: int) -> None:
     """Be a job of a submission."""
     from molexp.submissions import execute_job
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import typer
 
 from molexp_cli import _words
 from molexp_cli._failing import FAILED, INTERRUPTED, LEFT, REFUSED, answer
-from molexp_cli._options import JsonOption, WorkspaceOption, given_workspace, located
+from molexp_cli._options import JsonOption, WorkspaceOption, located_with, named_workspace
 from molexp_cli._output import prints_aside, say, table, write
 from molexp_cli._progress import progress
 from molexp_cli._selection import (
@@ -270,17 +269,20 @@ def execute(
 
         if runs or script is None:
             raise typer.BadParameter("--submission needs --script, and no RUN", ctx=ctx)
-        work(located(ctx, workspace), submission, script, first)
+        opened, loaded = located_with(ctx, workspace, script)
+        work(opened, submission, loaded or script, first)
         return
     if not runs:
         raise typer.BadParameter("name the runs", ctx=ctx, param_hint="RUN")
-    found = [located(ctx, workspace).run(run) for run in dict.fromkeys(runs)]
+    opened, loaded = located_with(ctx, workspace, script)
+    found = [opened.run(run) for run in dict.fromkeys(runs)]
     if script is None:
-        raise typer.BadParameter(_unsaid(found[0], located(ctx, workspace).url), ctx=ctx)
-    from molexp.scripts import load_script
+        raise typer.BadParameter(_unsaid(found[0], opened.url), ctx=ctx)
+    if loaded is None:
+        from molexp.scripts import load_script
 
-    named = given_workspace(ctx, workspace) or os.environ.get("MOLEXP_WORKSPACE")
-    loaded = load_script(script, workspace=located(ctx, workspace).url if named else None, keep_several=True)
+        named = named_workspace(ctx, workspace)
+        loaded = load_script(script, workspace=opened.url if named else None, keep_several=True)
     tell_redirected(loaded)
     try:
         codes = [

@@ -103,15 +103,19 @@ def why(
 
 
 def _workspace(ctx: typer.Context, workspace: str | None, script: Script | None) -> molexp.Workspace:
-    """Return the workspace that is named, else the nearest one, else the script's."""
+    """Return the workspace that is named, else the nearest one, else the script's, which may have the keys of the storage."""
     import molexp
 
     try:
         return located(ctx, workspace)
-    except molexp.NotFoundError:
-        if script is None or given_workspace(ctx, workspace) is not None:
+    except (molexp.NotFoundError, molexp.StoreError):
+        named = given_workspace(ctx, workspace)
+        if script is None:
             raise
-        return script.experiments[0][0].project.workspace
+        own = script.workspace(molexp.Workspace(named).url) if named else script.experiments[0][0].project.workspace
+        if own is None:
+            raise
+        return own
 
 
 def _chosen(ctx: typer.Context, explained: ExplainedRun, names: Sequence[str] | None) -> list[ExplainedTask]:

@@ -20,7 +20,7 @@ from molexp_slurm._site import Site
 from molexp_slurm._states import identities
 
 STOPPING: Final = 4.0  # seconds from the request to stop to the order
-_TOGETHER: Final = 0.3  # seconds without another call, after which those that came are one array: runs on S3 begin slowly
+_TOGETHER: Final = 0.3  # seconds without another call, after which those that came are one array: S3 begins slowly
 _AT_MOST: Final = 5.0  # seconds that a call waits for others
 _GLANCE: Final = (0.05, 1.0)  # seconds between two looks for answers, at first and at most
 _GRACE: Final = 5.0  # seconds that an answer may take from the node to here, at most one interval

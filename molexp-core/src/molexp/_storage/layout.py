@@ -26,6 +26,7 @@ ARRIVING = ".molexp/arriving"
 DERIVED = ".molexp"
 SUBMISSIONS = "submissions"
 JOB_OUTPUT = ".molexp/output"
+JOB_OUTPUT_ELSEWHERE = ".molexp-output"
 
 _LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take
 

@@ -290,7 +290,7 @@ def batches_of(
                 folder=folder_here(),
                 resources=prepared.resources,
                 at_once=prepared.at_once,
-                output=output_of(workspace._session.store, submission),
+                output=output_of(workspace._session.store, submission, folder_here()),
                 title=prepared.runs[0].experiment.path,
                 avoid=wishes.avoid,
             )
@@ -298,23 +298,24 @@ def batches_of(
     return found
 
 
-def watching(workspace: Workspace, submission: str, after: Sequence[str], again: Sequence[str]) -> Batch:
+def watching(workspace: Workspace, drive: Drive, submission: str, after: Sequence[str], again: Sequence[str]) -> Batch:
     """Return the job that looks after a submission when all others of it have ended.
 
     Args:
         workspace: the workspace.
+        drive: the script.
         submission: the id of the submission.
         after: the engine's ids of its batches.
         again: the arguments of ``molexp`` that submit what is left; none to submit nothing more.
     """
-    ours = ["-w", workspace.url, "queue", "--brief"]
+    ours = ["-w", workspace.url, "queue", "--brief", "--script", str(drive.script.path)]
     return Batch(
         token=token_of(submission, WATCHER),
         command=[*python(), *(again or ours)],
         folder=folder_here(),
         resources=_WATCHING,
         after=tuple(after),
-        output=output_of(workspace._session.store, submission),
+        output=output_of(workspace._session.store, submission, folder_here()),
         title=f"after {submission}",
     )
 
@@ -335,8 +336,11 @@ def folder_here() -> str:
     return os.getcwd()
 
 
-def output_of(store: Store, submission: str) -> str:
-    """Return the folder for what jobs print: beside the workspace's derived files, where those are files; else ""."""
-    if "local_path" not in store.capabilities:
-        return ""
-    return str(store.locate(f"{layout.JOB_OUTPUT}/{submission}"))
+def output_of(store: Store, submission: str, folder: str) -> str:
+    """Return the folder for what jobs print: beside the workspace's derived files, or else in their working folder.
+
+    It is "" where neither is possible, and what they print is dropped.
+    """
+    if "local_path" in store.capabilities:
+        return str(store.locate(f"{layout.JOB_OUTPUT}/{submission}"))
+    return os.path.join(folder, layout.JOB_OUTPUT_ELSEWHERE, submission) if os.access(folder, os.W_OK) else ""

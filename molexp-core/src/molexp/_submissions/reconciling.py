@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from molexp.contracts import Store
 
 _UNANSWERED = 600.0  # seconds for which whoever submits on another machine may take to note the engine's answer
+_NOTHING = "nothing of it is queued or running"
 _NEVER = "NEVER STARTED"
+_WORDS = 5  # different words of an engine that are told of one submission
 _OF_HOSTS = ("NODE_FAIL", "BOOT_FAIL")
 """Words of engines for jobs that were lost with the machine that they ran on."""
 _HOST = re.compile(r"[\w.\[\],-]{1,200}", re.ASCII)  # of a job of several machines, all of them, as Slurm writes that
@@ -127,9 +129,23 @@ def _row(store: Store, one: SubmissionFacts, asked: Mapping[str, Any], why: str 
         open=one.end is None,
         states=_counts((one.end or {}).get("states") or asked.get("states")),
         asked_at=str((one.end or {}).get("at") or asked.get("at") or ""),
-        why=why or str((one.end or {}).get("reason") or ""),
-        output=output_of(store, one.id),
+        why=why or _why_it_ended(one.end or {}),
+        output=output_of(store, one.id, str(document["folder"])),
     )
+
+
+def _why_it_ended(end: Mapping[str, Any]) -> str:
+    """Return why a submission has ended, if not as all do; else the engine's words for its jobs that did not end well."""
+    if (reason := str(end.get("reason") or "")) != _NOTHING:
+        return reason
+    jobs = end.get("jobs")
+    said = [one for one in jobs.values() if isinstance(one, dict)] if isinstance(jobs, dict) else []
+    words = Counter(
+        f"{one.get('word')} ({why})" if (why := one.get("reason")) else str(one.get("word")) for one in said
+    )
+    gone = _counts(end.get("states")).get("gone")
+    told = [f"{count} {word}" for word, count in words.most_common(_WORDS)]
+    return ", ".join([*told, *([f"{gone} unknown to it"] if gone else [])])
 
 
 def _counts(states: object) -> dict[str, int]:
@@ -287,14 +303,20 @@ class _Reconciliation:
         """End a submission: nothing of it is queued or running."""
         never = self._never_started(one)
         gone = one.jobs - len(jobs)
-        settle(
-            self._workspace,
-            one.id,
-            "nothing of it is queued or running",
-            states={**states, **({"gone": gone} if gone else {})},
-            jobs={str(number): _said(job) for number, job in sorted(jobs.items()) if job.state is not JobState.DONE},
-            never_started={path: _word(jobs.get(number)) for path, number in never.items()},
-        )
+        counts = {**states, **({"gone": gone} if gone else {})}
+        try:
+            settle(
+                self._workspace,
+                one.id,
+                _NOTHING,
+                states=counts,
+                jobs={
+                    str(number): _said(job) for number, job in sorted(jobs.items()) if job.state is not JobState.DONE
+                },
+                never_started={path: _word(jobs.get(number)) for path, number in never.items()},
+            )
+        except StoreError as error:  # others are told of all the same
+            return _row(self._store, one, {"states": counts}, f"its end cannot be recorded: {error}")
         with suppress(StoreError):
             self._store.delete(layout.asked_key(one.id))
         return _row(self._store, read_submission(self._store, one.id, ended=True), {})

@@ -78,7 +78,7 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         if _is_late(session.store, submission, document["runs"]):
             settle(workspace, submission, "another submission, made at the same time, has some of its runs")
             continue
-        return _call(workspace, prepared, submission, queue, batches, _then(submission, prepared, wishes, again))
+        return _call(workspace, drive, prepared, submission, queue, batches, _then(submission, prepared, wishes, again))
 
 
 def _then(submission: str, prepared: Preparation, wishes: Wishes, again: Sequence[str]) -> list[str]:
@@ -136,6 +136,7 @@ def _document(
 
 def _call(
     workspace: Workspace,
+    drive: Drive,
     prepared: Preparation,
     submission: str,
     queue: Queue,
@@ -164,7 +165,7 @@ def _call(
     watcher = ""
     if refused is None:
         try:
-            watcher = queue.submit(watching(workspace, submission, [*ids.values()], again))
+            watcher = queue.submit(watching(workspace, drive, submission, [*ids.values()], again))
         except QueueError:
             watcher = ""  # `molexp queue` does the same
     note(workspace._session.store, submission, ANSWER, ids=ids, watcher=watcher)

@@ -30,7 +30,7 @@ def execute_job(
     workspace: Workspace,
     submission: str,
     *,
-    script: str | os.PathLike[str],
+    script: Script | str | os.PathLike[str],
     first: int = 0,
     tell: Callable[[str], None] = lambda _: None,
 ) -> int:
@@ -44,7 +44,7 @@ def execute_job(
     Args:
         workspace: the workspace.
         submission: the id of the submission.
-        script: the script that binds the workflows.
+        script: the script that binds the workflows, or what `load_script` made of it.
         first: the number of the batch's first job in the submission.
         tell: called with what becomes of each run, in words.
 
@@ -78,13 +78,12 @@ class _Job:
         self,
         workspace: Workspace,
         submission: SubmissionFacts,
-        script: str | os.PathLike[str],
+        script: Script | str | os.PathLike[str],
         tell: Callable[[str], None],
     ) -> None:
         self._workspace = workspace
         self._submission = submission
-        self._path = script
-        self._script: Script | None = None
+        self._script = script
         self._tell = tell
         self._longest = 0.0
         self._ends = _time(os.environ.get(JOB_ENDS, ""))
@@ -119,11 +118,9 @@ class _Job:
                 self._tell(f"{run.path} is left as it is: {state.status}")
                 return DONE
             resume = bool(self._submission.document.get("resume")) or attempted_by(state.history, self._submission.id)
-            if self._script is None:
-                instead = self._submission.document.get("instead")
-                self._script = load_script(self._path, workspace=str(instead) if instead else None)
+            script = self._loaded()
             self._tell(f"run {run.path}")
-            result = execute_one(self._script, run, resume=resume)
+            result = execute_one(script, self._workspace.run(run.path), resume=resume)
         except (RunFinishedError, RunBusyError) as error:  # by its claim
             self._tell(f"{asked.path} is left as it is: {error}")
             return DONE
@@ -137,6 +134,14 @@ class _Job:
             return FAILED
         self._tell(f"{run.path} {result.status}{': ' + result.reason if result.reason else ''}")
         return DONE if result.status is RunStatus.SUCCEEDED else FAILED
+
+    def _loaded(self) -> Script:
+        """Import the script, once; from then on the workspace has the options of storage that the script passes."""
+        if not isinstance(self._script, Script):
+            instead = self._submission.document.get("instead")
+            self._script = load_script(self._script, workspace=str(instead) if instead else None)
+            self._workspace = self._script.workspace(self._workspace.url) or self._workspace
+        return self._script
 
 
 def _time(text: str) -> float:

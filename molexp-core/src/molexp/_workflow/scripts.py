@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -24,6 +24,9 @@ from molexp._values.redirection import SeveralWorkspacesError, redirecting
 from molexp._workflow import bindings
 from molexp._workflow.workflow import Workflow
 from molexp.errors import MolexpError, ScriptError
+
+if TYPE_CHECKING:
+    from molexp._hierarchy.workspace import Workspace
 
 _MARK = "__molexp_script__"
 """An attribute of modules that are scripts; another module is never replaced."""
@@ -45,6 +48,16 @@ class Script(Struct, frozen=True):
     function: Callable[[Any], Any] | None = None
     instead: str = ""
     replaced: str = ""
+
+    def workspace(self, url: str) -> Workspace | None:
+        """Return its workspace of this URL, with the storage options that it passes; None if it has none.
+
+        Example:
+            >>> from molexp.scripts import load_script
+            >>> load_script("train.py").workspace("s3://my-group/lab")  # doctest: +SKIP
+        """
+        found = (experiment.project.workspace for experiment, _ in self.experiments)
+        return next((workspace for workspace in found if workspace.url == url), None)
 
 
 def load_script(
