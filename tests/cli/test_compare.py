@@ -30,6 +30,18 @@ def test_a_line_for_each_field_in_which_they_differ(two, molexp):
     ]
 
 
+def test_text_that_looks_like_another_value_is_quoted(in_lab, molexp):
+    exp = in_lab.Project("metals").Experiment("cu")
+    for name, values in (("values", [3, 0.5, True, None, [1]]), ("texts", ["3", "5e-1", "true", "null", "[1]"])):
+        exp.Run(dict(zip("abcde", values, strict=True)), id=name)
+    exp.Run({"a": "3 K", "b": "v1.0", "c": "True", "d": "007", "e": "(1)"}, id="plain")
+    lines = [line.split() for line in molexp("compare", "values", "texts", "plain").lines()]
+    assert lines[1] == ["params.a", "3", '"3"', "3", "K"]
+    assert lines[2:4] == [["params.b", "0.5", '"5e-1"', "v1.0"], ["params.c", "true", '"true"', "True"]]
+    assert [line[-2:] for line in lines[4:]] == [['"null"', "007"], ['"[1]"', "(1)"]]
+    assert 'a="3" b="5e-1" c="true" d="null" e="[1]"' in molexp("runs", "list", "id == 'texts'").out
+
+
 def test_json_has_the_rows(two, molexp):
     assert molexp("compare", "small", "@latest", "--json").json() == [
         {"path": "metals/cu/small", "params.lr": 0.1, "results.loss": {"$float": "nan"}},

@@ -38,6 +38,13 @@ def test_it_shows_what_people_ask_for(finished, molexp):
         assert any(line.startswith(name) for line in done.lines()), name
 
 
+def test_a_name_is_on_one_line(in_lab, molexp):
+    with in_lab.Project("p").Experiment("e").Run({"a\n  b": 1}, id="one").start() as ctx:
+        ctx.set_result("c\td", 2)
+    assert "\n  a\\n  b  1\n" in (text := molexp("show", "one").out)
+    assert "\n  c\\td  2\n" in text
+
+
 def test_of_an_attempt_that_was_found_dead_it_shows_when_it_was_last_seen(in_lab, molexp):
     code = "import os, sys, molexp as me; me.Workspace(sys.argv[1]).Project('p').Experiment('e').Run(id='one').start(); os._exit(1)"
     subprocess.run([sys.executable, "-c", code, in_lab.url], check=False, timeout=DEADLINE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from fractions import Fraction
 from typing import Any
 
 import numpy
@@ -26,6 +27,8 @@ ELSEWHERE = {
     "a complex number": (1 + 2j, "[value.real, value.imag]", [1.0, 2.0]),
     "a complex scalar": (numpy.complex64(1 + 2j), "[value.real, value.imag]", [1.0, 2.0]),
     "an iterator": (map(abs, [-1, 2]), "list(value)", [1, 2]),
+    "a range": (range(3), "list(value)", [0, 1, 2]),
+    "a fraction": (Fraction(1, 4), "float(value)", 0.25),
     "parsed arguments": (argparse.Namespace(a=1), "vars(value)", {"a": 1}),
     "a model": (Model(), "value.model_dump()", {"a": 1}),
 }

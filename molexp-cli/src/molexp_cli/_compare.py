@@ -147,7 +147,9 @@ def _draw(opened: molexp.Workspace, found: molexp.Rows[Any], names: list[str], b
     columns = [Column("run", "RUN", lambda row: by_path[row["path"]])]
     for rank, name in enumerate(names, 20):
         style = STYLES.get(name.partition(".")[0], "bold")
-        columns.append(Column(name, _title(name), partial(_cell_of, cells[name], at), rank, style=style))
+        columns.append(
+            Column(name, _title(name), partial(_cell_of, cells[name], at), rank, style=style, formatted=True)
+        )
     shown, hidden = fitting(columns, found, width_of_terminal())
     write_drawn(grid_of(shown).draw([[one.cell(row) for one in shown] for row in found]))
     if hidden:

@@ -48,6 +48,7 @@ class Column(NamedTuple):
         fraction: characters from the decimal point on, for which numbers leave room.
         style: the style of its heading.
         width: characters; 0 for as many as there are.
+        formatted: texts that it reads are shown as they are.
     """
 
     name: str
@@ -59,11 +60,16 @@ class Column(NamedTuple):
     fraction: int = 0
     style: str = "bold"
     width: int = 0
+    formatted: bool = False
+
+    def has_texts(self, found: Any) -> bool:
+        """Tell whether what was read is a text to be shown as it is, and no value."""
+        return isinstance(found, str) and (self.formatted or self.rank < 20)
 
     def cell(self, row: Any) -> str:
         """Return the text of a cell, of one line."""
         found = self.read(row)
-        text = found if self.rank < 20 and isinstance(found, str) else _words.brief(found, self.digits or 6)
+        text = found if self.has_texts(found) else _words.brief(found, self.digits or 6)
         if self.fraction and text:
             text += " " * (self.fraction - len(_fraction(text)))
         text = one_line(text)

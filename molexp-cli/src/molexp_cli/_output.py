@@ -367,7 +367,7 @@ def write_drawn(text: str) -> None:
 
 def pairs(rows: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """Print names and values, one pair on each line."""
-    found = [(printable(name), printable(value)) for name, value in rows]
+    found = [(_on_one_line(name), printable(value)) for name, value in rows]
     width = max((len(name) for name, _ in found), default=0)
     if on_terminal():
         _draw_pairs(found, indent, width)

@@ -237,7 +237,7 @@ def _write_lines(pages: Iterable[molexp.Rows[molexp.RunRow]], chosen: list[Colum
 
 def _whole(column: Column, row: molexp.RunRow) -> str:
     found = row.path if column.name == "run" else column.read(row)
-    return "" if found is None else found if isinstance(found, str) else _words.value(found)
+    return "" if found is None else found if column.has_texts(found) else _words.value(found)
 
 
 class _Look(NamedTuple):

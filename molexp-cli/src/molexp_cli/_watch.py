@@ -211,7 +211,7 @@ def _ended(one: Live) -> str:
     reason = str(one.attempt.get("reason") or "").partition("\n")[0]
     status = str(one.row.status) if one.row.status.finished else f"is {one.row.status} again"
     text = f"{one.path} {status}{f' in {took}' if took else ''}{f': {reason}' if reason else ''}"
-    results = _words.settings({name: _words.brief(value) for name, value in one.row.results.items()})
+    results = " ".join(f"{name}={_words.brief(value)}" for name, value in one.row.results.items())
     return printable(f"{text}  {results}" if results and not reason else text).replace("\n", "\\n")
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite, prod
 from typing import Any
 
+_NUMBER = r"[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_LITERAL = re.compile(rf"|{_NUMBER}|true|false|null|nan|-?inf|\[.*]|\{{.*}}")  # texts that look like other values
 _METRICS = 4  # a row has room for this many
 _LIST = 12  # characters of a list that is shown as it is
 _UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -41,8 +44,8 @@ def nearby(url: str) -> str:
 
 
 def value(found: Any) -> str:
-    """Format a value on one line: plain text as it is, everything else as JSON."""
-    if isinstance(found, str) and found and found.isprintable() and found.strip() == found:
+    """Format a value on one line: plain text as it is; everything else as JSON, also text that looks like another value."""
+    if isinstance(found, str) and found.isprintable() and found.strip() == found and not _LITERAL.fullmatch(found):
         return found
     if isinstance(found, float) and not isfinite(found):
         return str(found)

@@ -23,8 +23,10 @@ def advice(value: Any, *, in_run: bool, offer: str = "") -> str:
         return (
             "save it as a file, with ctx.artifact.save(NAME, value)" if in_run else "use its text, as from value.hex()"
         )
-    if hasattr(cls, "__next__"):
+    if hasattr(cls, "__next__") or cls is range:
         return "use list(value)"
+    if issubclass(cls, loaded_types("fractions", "Fraction")):
+        return "use float(value), or its text, str(value)"
     if issubclass(cls, loaded_types("argparse", "Namespace")):
         return "use vars(value)"
     if hasattr(cls, "model_dump"):

@@ -65,7 +65,7 @@ class Parts(Struct):
         """Return what stands for an object in the record; None if no kind names its class.
 
         Raises:
-            NotRestorableError: several kinds do, or the output has too many such objects.
+            NotRestorableError: several kinds do, the kind does not give this one back, or the output has too many of them.
         """
         if (known := self.found.get(id(obj))) is not None:
             return known.said
@@ -75,8 +75,12 @@ class Parts(Struct):
             kind: Any = self.library.kind(kinds[0]) if kinds else None
         except PluginError as error:
             raise NotRestorableError(f"{where} is of type {type_name(obj)}: {error}") from error
-        if kind is None or not self._restores(kind, obj):
+        if kind is None:
             return None
+        if not self._restores(kind, obj):
+            raise NotRestorableError(
+                f"{where} is of type {type_name(obj)}, and the kind {kind.name!r} does not give this one back as it was"
+            )
         if len(kinds) > 1:
             raise NotRestorableError(
                 f"{where} is of type {type_name(obj)}, which several kinds save: {', '.join(kinds)}"
