@@ -119,7 +119,7 @@ def test_a_run_has_one_key_for_each_attempt_and_its_queue_is_told(here, line):
     keys = (here / "keys").read_text().split()
     assert keys == [f"run-{workspace}:p:e:{run.id}:1", f"run-{workspace}:p:e:{run.id}:2"]
     said = re.findall(rf"^molexp: {run.path}.*\) ((?:queued|started).*)$", done.err, re.MULTILINE)
-    assert said == ["queued: job 4711_1", "started (new)", "queued: job 4711_1, restarted 1 times", "started (new)"]
+    assert said == ["queued: job 4711_1", "started (new)", "queued: job 4711_1, restarted once", "started (new)"]
 
 
 def test_tasks_have_keys_of_their_own_and_where_they_were_is_on_record(here, line, tmp_path):

@@ -95,6 +95,10 @@ def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
     assert [line.split() for line in piped.lines()] == [["RUN", "energy"], [sweep.runs[0].path, "-3.712345678"]]
     csv = molexp("runs", "list", "--columns", "id,energy", "-n", "1", "--output", "csv")
     assert csv.lines() == ["id,results.energy", f"{sweep.runs[0].id},-3.712345678"]
+    row, asked = sweep.project.workspace.catalog.runs()[0], ["ended_at", "cause", "notes", "user"]
+    asked_for = molexp("runs", "list", "--columns", f"status,{','.join(asked)}", "-n", "1", "--output", "csv")
+    assert asked_for.lines()[1] == ",".join(["succeeded", *(row[name] or "" for name in asked)]), asked_for.err
+    assert (row["cause"], row["ended_at"], "energy" in row) == (None, row.execution_history[-1]["ended_at"], False)
     wrong = molexp("runs", "list", "--columns", "enrgy")
     assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
 

@@ -163,7 +163,7 @@ def _resolved(name: str, known: Collection[str]) -> str:
         return inside[0]
     from difflib import get_close_matches
 
-    close = inside or get_close_matches(name, [*known, *(key.rpartition(".")[2] for key in known)])
+    close = inside or get_close_matches(name, sorted({*known, *(key.rpartition(".")[2] for key in known)}))
     hint = f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""
     raise ValueError(f"No run has the column {name!r}.{hint}")
 

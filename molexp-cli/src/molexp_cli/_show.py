@@ -210,7 +210,9 @@ def _where(one: Mapping[str, Any]) -> str:
     if one.get("status") not in ("queued", "running"):
         return ""
     told = (f"on {one['host']}" if one.get("host") else "", f"job {one['job']}" if one.get("job") else "")
-    return ", ".join((*filter(None, told), *([f"requeued {one['restarts']} times"] if one.get("restarts") else [])))
+    return ", ".join(
+        (*filter(None, told), *([f"requeued {_words.counted(one['restarts'], 'time')}"] if one.get("restarts") else []))
+    )
 
 
 def _attempts(history: list[Mapping[str, Any]], told: str) -> None:

@@ -84,7 +84,7 @@ def _of_run(row: molexp.RunRow) -> Iterator[tuple[str, Any]]:
     yield "created_at", row.created_at[:19]
     history = row.execution_history
     newest: Mapping[str, Any] = history[-1] if history else {}
-    yield "seconds", round(row["seconds"], 3) if "seconds" in row else None
+    yield "seconds", None if (seconds := row["seconds"]) is None else round(seconds, 3)
     yield "host", _plain(newest.get("host"))
     yield "attempts", len(history)
     error = newest.get("error")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._catalog.index.columns import unpacked
+from molexp._catalog.index.columns import asked_of, unpacked
 from molexp._query.evaluation import ABSENT, reach
 from molexp._record.causes import cause_of_run
 from molexp._values.copies import own_copy
@@ -25,7 +25,8 @@ class RunRow(Mapping[str, Any]):
 
     It is a mapping as well, of the columns that a table has of it: ``row["results.energy"]``, ``dict(row)``. So
     ``pandas.DataFrame(rows)`` and ``polars.DataFrame(rows)`` make frames of rows. Where its code came from is read when you ask
-    for it by name, as in ``row["provenance.git.commit"]``, and not among the columns that are listed.
+    for it by name, as in ``row["provenance.git.commit"]``, and not among the columns that are listed. Neither are others that runs can
+    be asked for, such as ``row["ended_at"]`` and ``row["cause"]``, which is None of a run that ended well.
 
     Attributes:
         path: ``project/experiment/run``.
@@ -77,8 +78,8 @@ class RunRow(Mapping[str, Any]):
     def _found(self, column: object) -> Any:
         """Return what it has in a column; `ABSENT` if it has none, or the document on its code cannot be read."""
         if not isinstance(column, str) or not column.startswith("provenance."):
-            found: dict[Any, Any] = self._flat()
-            return found.get(column, ABSENT)
+            flat: dict[Any, Any] = self._flat()
+            return flat[column] if column in flat else asked_of(self._stored, column, ABSENT)
         try:
             return own_copy(reach({"provenance": self._origin() or {}}, (column,)))
         except (MolexpError, OSError):

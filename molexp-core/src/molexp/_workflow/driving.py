@@ -389,7 +389,11 @@ class _PlannedExecution(Struct):
         if progress.step != "began":
             self.begun = False
             job = progress.job and f"job {progress.job}"
-            again = f"restarted {progress.restarts} times" if progress.restarts else ""
+            again = (
+                f"restarted {'once' if progress.restarts == 1 else f'{progress.restarts} times'}"
+                if progress.restarts
+                else ""
+            )
             self.tell("queued", reason=", ".join(filter(None, (job, progress.host, again))))
 
     def _tell_task(self, task: str, outcome: TaskOutcome | None) -> None:
