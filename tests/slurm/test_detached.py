@@ -9,7 +9,7 @@ import pytest
 
 import molexp as me
 from tests.slurm.engine import eventually
-from tests.slurm.sweeps import SUBMIT, Sweep
+from tests.slurm.sweeps import RUN, SUBMIT, Sweep
 
 pytestmark = pytest.mark.slurm
 
@@ -65,18 +65,21 @@ def test_a_workspace_on_s3_is_submitted_to_and_agrees_with_squeue(slurm, here, m
     script = here / "sweep.py"
     own = f"me.Workspace({url!r}, storage_options={bucket.storage_options!r})"  # nobody else has the keys
     script.write_text(script.read_text().replace('me.Workspace("lab")', own))
-    assert Sweep(here, 3, url).run(*SUBMIT, "-j", "1").code == 0
+    alone = Sweep(here, 4, url)
+    alone.let(3)
+    assert alone.run(*RUN, "--only", "params.x == 3").code == 0
+    assert alone.run(*SUBMIT, "-j", "1").code == 0
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    sweep = Sweep(here, 3, url, environment)
+    sweep = Sweep(here, 4, url, environment)
     array = array_of(slurm)
     sweep.wait_for(0)
     slurm.ask("scancel", f"{array}_2")
-    eventually(lambda: statuses(sweep) == {0: "running", 1: "queued", 2: "queued"})
+    eventually(lambda: statuses(sweep) == {0: "running", 1: "queued", 2: "queued", 3: "succeeded"})
     assert sweep.run("-w", url, "queue").code == 0
     sweep.let(0, 1)
     eventually(lambda: not slurm.alive())
-    assert sweep.found() == {0: ("succeeded", None, 1), 1: ("succeeded", None, 1), 2: ("pending", None, 0)}
+    assert sweep.found() == {**dict.fromkeys((0, 1, 3), ("succeeded", None, 1)), 2: ("pending", None, 0)}
     assert not (here / "lab").exists()
     (printed,) = (here / ".molexp-output").glob("*/*[0-9a-f].0.out")
     assert "run p/e/" in printed.read_text()

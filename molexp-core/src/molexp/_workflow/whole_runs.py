@@ -25,7 +25,7 @@ from molexp._workflow.executors import Executors
 from molexp._workflow.options import RunOptions
 from molexp._workflow.scripts import Script, load_script
 from molexp._workflow.under_run import execute_under_run
-from molexp.errors import ExecutorError, MolexpError, UnboundExperimentError, WorkerDiedError
+from molexp.errors import ExecutorError, MolexpError, StoreError, UnboundExperimentError, WorkerDiedError
 
 if TYPE_CHECKING:
     from molexp._workflow.results import WorkflowResult
@@ -49,17 +49,25 @@ class RunCall(Struct, frozen=True):
 
 def execute_run(call: RunCall) -> tuple[str, str]:
     """Execute one run in this process, by the workflow that its script binds; returns its status, and why."""
-    cancels = call.run._state().edits.cancels
+    run = call.run
+    try:
+        cancels = run._state().edits.cancels
+    except StoreError:  # on another machine, the script alone may have the keys of the storage
+        loaded = load_script(call.script, workspace=call.instead or None) if call.function is None else None
+        if loaded is None or (own := loaded.workspace(run._session.store.url)) is None:
+            raise
+        run = own.run(run.path)
+        cancels = run._state().edits.cancels
     if len(cancels) > call.cancels:
         return str(RunStatus.CANCELLED), str(cancels[-1].get("reason") or "it was cancelled before it began")
     if call.function is not None:
-        bindings.set_workflow(call.run.experiment, workflow_of(call.function))
+        bindings.set_workflow(run.experiment, workflow_of(call.function))
     else:
         try:
-            bindings.get_workflow(call.run.experiment)
+            bindings.get_workflow(run.experiment)
         except UnboundExperimentError:
             load_script(call.script, workspace=call.instead or None)
-    result = _execute_bound(call.run, call.options)
+    result = _execute_bound(run, call.options)
     return str(result.status), result.reason
 
 
