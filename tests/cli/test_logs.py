@@ -49,10 +49,11 @@ def test_json_is_a_line_for_each_line(run, molexp):
     ]
 
 
-def test_a_run_without_logs_prints_nothing(run, molexp):
+def test_a_run_without_logs_prints_nothing_and_people_are_told(run, molexp):
     write(run)
-    assert molexp("logs", "one") == molexp("logs", "one", "--json")
-    assert molexp("logs", "one").out == ""
+    told, program = molexp("logs", "one"), molexp("logs", "one", "--json")
+    assert (told.code, told.out, told.err) == (0, "", f"molexp: {run.path} has no logs.\n")
+    assert (program.code, program.out, program.err) == (0, "", "")
 
 
 def test_one_that_is_not_there_is_an_error_with_the_nearest(run, molexp):

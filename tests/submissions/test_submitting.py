@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import zipfile
@@ -72,8 +73,16 @@ def test_one_command_submits_all_runs_as_one_batch_and_three_documents_say_what_
         in place.molexp("-w", "lab", "queue", "--all").err
     )
     assert place.end()["never_started"] == {}
-    claim = me.Workspace("lab").catalog.runs(status="failed")[0].document["execution_history"][0]["submission"]
+    (failed,) = me.Workspace("lab").catalog.runs(status="failed")
+    claim = failed.document["execution_history"][0]["submission"]
     assert (claim["id"], claim["job"]) == (listed[0]["id"], 2)
+    os.rmdir(output)
+    os.rename("printed", output)
+    (printed,) = output.glob("*_2.out")
+    shown = place.molexp("-w", "lab", "show", failed.path).out
+    assert re.search(rf"^job +{listed[0]['ids'][0]}_2\nprinted +{printed}$", shown, re.MULTILINE), shown
+    logs = place.molexp("-w", "lab", "logs", failed.path)
+    assert (logs.out, logs.err) == ("", f"molexp: {failed.path} has no logs; what its job printed is in {printed}.\n")
     assert me.Workspace("lab").fsck().ok
     place.molexp("sync", "lab", "copy")
     assert sorted(os.listdir("copy/submissions")) == sorted(os.listdir("lab/submissions"))

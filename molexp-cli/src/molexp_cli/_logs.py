@@ -89,6 +89,11 @@ def logs(
             write(f"{'' if shown is None else chr(10)}==> {which} <==")
             shown = part
         write_log(line.data, now=follow)
+    if not logs and not as_json and not found.logs:
+        from molexp.submissions import job_output
+
+        output = job_output(found)
+        say(f"{found.path} has no logs{f'; what its job printed is in {output}' if output else ''}.")
 
 
 def _grows(opened: molexp.Workspace, path: str, name: str) -> Callable[..., None] | None:

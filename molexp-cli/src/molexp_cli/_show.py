@@ -76,7 +76,7 @@ def show(
         return
     above, _, folder = str(found["path"]).rpartition("/")
     headline(f"{above}/{found.get('id') or folder}")
-    pairs(_head(found))
+    pairs([*_head(found), *_job(opened, found), *_whence(found)])
     for title, values in (("parameters", "parameters"), ("config", "config"), ("results", "results")):
         if found.get(values):
             write("")
@@ -153,6 +153,22 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     history = found["execution_history"]
     if history and (took := _words.took(history[-1].get("started_at"), history[-1].get("ended_at"))):
         yield "duration", took if len(history) == 1 else f"{took} of attempt {len(history)}"
+
+
+def _job(opened: molexp.Workspace, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the job of a scheduler that made the newest attempt, and where that printed."""
+    newest: Mapping[str, Any] = (found["execution_history"] or ({},))[-1]
+    submission = newest.get("submission") or {}
+    if job := submission.get("engine_job") or newest.get("job"):
+        yield "job", str(job)
+    if submission:
+        from molexp.submissions import job_output
+
+        if printed := job_output(opened.run(found["path"])):
+            yield "printed", printed
+
+
+def _whence(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if found.get("replica"):
         yield "replica", str(found["replica"])
     if found.get("profile"):

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from molexp._submissions.preparing import Preparation, Wishes, prepare
+from molexp._submissions.printing import job_output
 from molexp._submissions.reconciling import SubmissionRow, cancel_submissions, failed_hosts, reconcile, submissions
 from molexp._submissions.submitting import Submitted, submit
 from molexp._submissions.withdrawing import Withdrawn, withdraw
@@ -27,6 +28,7 @@ __all__ = [
     "cancel_submissions",
     "execute_job",
     "failed_hosts",
+    "job_output",
     "prepare",
     "reconcile",
     "submissions",
