@@ -226,7 +226,7 @@ def test_odd_names_and_values_are_told_and_the_rest_is_kept(molexp, lab, here):
     command = ("-w", "lab", "import", "old", "a*", "--to", "m/cu", "--results", "r.*")
     found = molexp(*command, "--json").json()
     assert {name.rpartition("/")[2] for name in found["imported"]} == {"a1"}
-    assert "recorded from" in next(iter(found["failed"].values()))  # both have no parameters
+    assert "the same parameters as old/a1;" in next(iter(found["failed"].values()))  # both have no parameters
     notes = "\n".join(one["why"] for one in found["notes"])
     assert len(found["notes"]) == 6
     assert "folder is left out: it is a link to a folder" in notes
@@ -240,12 +240,40 @@ def test_odd_names_and_values_are_told_and_the_rest_is_kept(molexp, lab, here):
 def test_two_folders_with_the_same_parameters_are_told_apart(molexp, lab, here):
     for name in ("a1/try0", "a1/try1"):
         dress(here / "old" / name, 0)
-    done = molexp("-w", "lab", "import", "old", "a{a}/*", "--to", "m/cu")
-    assert (done.code, done.lines()[0]) == (1, "imported 1 run: 1 succeeded")
-    assert "old/a1/try1 could not be recorded" in done.err
-    assert f"recorded from {here}/old/a1/try0" in done.err
+    command = ("-w", "lab", "import", "old", "a{a}/*", "--to", "m/cu")
+    refused = "old/a1/try1 is refused: it has the same parameters as old/a1/try0"
+    strict = molexp(*command, "--strict")
+    assert (strict.code, refused in strict.err, "nothing was imported" in strict.err) == (4, True, True)
+    planned = molexp(*command, "--dry-run")
+    assert (len(planned.lines()), refused in planned.err) == (2, True)
+    done = molexp(*command)
+    assert (done.code, done.lines()[0], refused in done.err) == (1, "imported 1 run: 1 succeeded", True)
     assert molexp("-w", "lab", "import", "old", "a{a}/try{n:int}", "--replica", "n", "--to", "m/sure").code == 0
     assert [run.replica for run in lab.project("m").experiment("sure").runs].count(1) == 1
+
+
+def test_a_folder_with_the_parameters_of_a_run_that_is_there_is_refused(molexp, lab, here):
+    exp = lab.Project("m").Experiment("cu")
+    with exp.derived_run({"a": 1.0}).start() as ctx:
+        ctx.set_result("energy", -1.0)
+    exp.derived_run({"a": 2})
+    for name in ("a1", "a2"):
+        dress(here / "old" / name, 0)
+    done = molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu", "--dry-run")
+    assert [line.split()[:2] for line in done.lines()[1:]] == [["old/a2", "import"]]
+    assert f"old/a1 is refused: it has the same parameters as the run {ctx.run.path};" in done.err
+
+
+def test_a_parameter_that_no_run_can_have_leaves_its_folder_out(molexp, lab, here):
+    dress(here / "old" / "one", 0)
+    (here / "old" / "one" / "params.json").write_text('{"a": NaN}')
+    command = ("-w", "lab", "import", "old", "*", "--to", "m/cu", "--params", "params.json")
+    done = molexp(*command)
+    assert (done.code, "old/one is left out: parameters.a" in done.err, "compared or hashed" in done.err) == (
+        3,
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

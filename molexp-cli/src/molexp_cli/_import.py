@@ -137,8 +137,8 @@ def import_folders(
     _checked(ctx, [one for one in (params, status, exit_code, started, ended) if one])
     if not (results or status or exit_code or failed_if):
         say("without --results, --status, --exit-code or --failed-if, every folder with a file counts as succeeded")
-    plan = _plan(folder, Pattern(pattern), rules)
-    known = _known(ctx, workspace, f"{project}/{name}")
+    known, taken = _known(ctx, workspace, f"{project}/{name}")
+    plan = _plan(folder, Pattern(pattern), rules, taken)
     actions = [
         _AGAIN if known.get(spelled(old.folder)) is False else _THERE if spelled(old.folder) in known else _NEW
         for old in plan.old
@@ -147,9 +147,9 @@ def import_folders(
         _tell_left_out(plan)
         say(f"no folder in {str(folder)!r} fits {pattern!r}")
         raise typer.Exit(NOT_FOUND)
-    if dry_run or (strict and plan.left_out):
+    if dry_run or (strict and (plan.left_out or plan.refused)):
         _show(plan, actions, as_json)
-        if strict and plan.left_out:
+        if strict and (plan.left_out or plan.refused):
             say("nothing was imported: --strict leaves nothing out")
             raise typer.Exit(REFUSED)
         return
@@ -158,11 +158,15 @@ def import_folders(
 
 
 class _Plan(NamedTuple):
-    """The folders that become runs, and what does not; notes are about folders that do."""
+    """The folders that become runs, and what does not; notes are about folders that do.
+
+    Those are refused that would be a run that is there, or that another folder becomes.
+    """
 
     old: list[Old]
     left_out: list[LeftOut]
     notes: list[LeftOut]
+    refused: list[LeftOut]
 
 
 class _Outcome(NamedTuple):
@@ -182,32 +186,71 @@ def _checked(ctx: typer.Context, patterns: Sequence[str] | None) -> list[str]:
     return list(patterns or ())
 
 
-def _plan(folder: Path, pattern: Pattern, rules: Rules) -> _Plan:
-    plan = _Plan([], [], [])
+class _Taken(NamedTuple):
+    """A run that is there, or that a folder becomes: the folder, "" if it comes from none; and how it is named."""
+
+    folder: str
+    name: str
+
+
+def _plan(folder: Path, pattern: Pattern, rules: Rules, taken: dict[str, _Taken]) -> _Plan:
+    import molexp
+
+    plan = _Plan([], [], [], [])
     for found in pattern.find(Path(os.path.abspath(folder))):
         if isinstance(found, LeftOut):
             plan.left_out.append(found)
             continue
         try:
             old = read_old(found, rules)
-        except UnfitError as error:
+            identity = _identity(old.parameters, old.replica)
+        except (UnfitError, molexp.SerializationError) as error:
             plan.left_out.append(LeftOut(found.folder, str(error)))
-        else:
-            plan.old.append(old)
-            plan.notes.extend(LeftOut(old.folder, note) for note in old.notes)
+            continue
+        this = _Taken(spelled(old.folder), _nearby(old.folder))
+        other = taken.setdefault(identity, this)
+        if other.folder != this.folder:
+            plan.refused.append(
+                LeftOut(
+                    old.folder,
+                    f"it has the same parameters as {other.name}; a further parameter or --replica would tell them apart",
+                )
+            )
+            continue
+        plan.old.append(old)
+        plan.notes.extend(LeftOut(old.folder, note) for note in old.notes)
     return plan
 
 
-def _known(ctx: typer.Context, workspace: str | None, path: str) -> dict[str, bool]:
-    """Return the folders that were imported into the experiment before, and whether to the end."""
+def _identity(parameters: Any, replica: Any) -> str:
+    """Return a text that two runs have in common if they are one.
+
+    Raises:
+        SerializationError: there is no such run, for example because a parameter is NaN.
+    """
+    from molexp.contracts import canonical_json
+
+    return canonical_json([canonical_json(parameters, where="parameters"), replica])
+
+
+def _known(ctx: typer.Context, workspace: str | None, path: str) -> tuple[dict[str, bool], dict[str, _Taken]]:
+    """Return the folders that were imported into the experiment before, and whether to the end; and its runs by identity."""
     import molexp
 
     try:
-        rows = located(ctx, workspace).catalog.runs("imported == true", experiment=path, archived=True)
+        rows = located(ctx, workspace).catalog.runs('status != "pending"', experiment=path, archived=True)
     except molexp.NotFoundError:
-        return {}
-    said = [row.document.get("imported_from") or {} for row in rows]
-    return {str(one.get("folder")): bool(one.get("at")) for one in said}
+        return {}, {}
+    known, taken = {}, {}
+    for row in rows:
+        said = row.document.get("imported_from") or {}
+        place = str(said["folder"]) if "folder" in said else ""
+        if said:
+            known[place] = bool(said.get("at"))
+        if not row.config:
+            name = f"the run {row.path}" + (f", which was imported from {place}" if place else "")
+            taken[_identity(row.document.get("own_parameters") or {}, row.replica)] = _Taken(place, name)
+    return known, taken
 
 
 def _record(experiment: molexp.Experiment, plan: _Plan, *, link: bool, tags: Sequence[str]) -> _Outcome:
@@ -258,7 +301,12 @@ def _show(plan: _Plan, actions: Sequence[str], as_json: bool) -> None:
         described = [_described(old, action) for old, action in zip(plan.old, actions, strict=True)]
         write(
             molexp.to_json(
-                {"runs": described, "left_out": _listed(plan.left_out), "notes": _listed(plan.notes)}, pretty=True
+                {
+                    "runs": described,
+                    "left_out": _listed([*plan.left_out, *plan.refused]),
+                    "notes": _listed(plan.notes),
+                },
+                pretty=True,
             )
         )
         return
@@ -298,7 +346,13 @@ def _report(outcome: _Outcome, plan: _Plan, as_json: bool) -> None:
 
         write(
             molexp.to_json(
-                {**outcome._asdict(), "left_out": _listed(plan.left_out), "notes": _listed(plan.notes)}, pretty=True
+                {
+                    **outcome._asdict(),
+                    "failed": {**outcome.failed, **{spelled(one.folder): one.why for one in plan.refused}},
+                    "left_out": _listed(plan.left_out),
+                    "notes": _listed(plan.notes),
+                },
+                pretty=True,
             )
         )
     else:
@@ -312,12 +366,12 @@ def _report(outcome: _Outcome, plan: _Plan, as_json: bool) -> None:
         _tell_left_out(plan)
     for folder, why in outcome.failed.items():
         say(f"{_nearby(Path(folder))} could not be recorded: {why}")
-    if outcome.failed:
+    if outcome.failed or plan.refused:
         raise typer.Exit(FAILED)
 
 
 def _tell_left_out(plan: _Plan) -> None:
-    for found, what in ((plan.left_out, " is left out"), (plan.notes, "")):
+    for found, what in ((plan.left_out, " is left out"), (plan.refused, " is refused"), (plan.notes, "")):
         for one in found[:_SHOWN]:
             say(f"{_nearby(one.folder)}{what}: {one.why}")
         if len(found) > _SHOWN:
