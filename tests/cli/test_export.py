@@ -211,5 +211,5 @@ def test_an_export_that_finds_no_room_leaves_what_was_there(filled, molexp):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (done.code, done.out, Path("all.zip").read_text()) == (4, "", "mine")
-    assert "too large" in done.err
+    assert done.err == "molexp: File too large: 'all.zip'\n"
     assert {*os.listdir()} == before

@@ -269,11 +269,8 @@ def test_a_parameter_that_no_run_can_have_leaves_its_folder_out(molexp, lab, her
     (here / "old" / "one" / "params.json").write_text('{"a": NaN}')
     command = ("-w", "lab", "import", "old", "*", "--to", "m/cu", "--params", "params.json")
     done = molexp(*command)
-    assert (done.code, "old/one is left out: parameters.a" in done.err, "compared or hashed" in done.err) == (
-        3,
-        True,
-        True,
-    )
+    assert done.code == 3
+    assert "old/one is left out: parameters.a (float) cannot be recorded" in done.err
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,11 @@ def test_an_answer_that_cannot_be_written_is_a_failure(in_lab, here, unbuffered)
             cwd=here, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert done.returncode == 4
-    assert json.loads(done.stderr)["error"] == {"code": "os", "message": "No space left on device", "hint": ""}
+    assert json.loads(done.stderr)["error"] == {
+        "code": "os",
+        "message": "No space left on device: 'standard output'",
+        "hint": "",
+    }
 
 
 def test_streams_that_are_closed_are_no_error(in_lab, here):

@@ -174,11 +174,11 @@ def _guarded(put: Callable[[], object]) -> None:
     try:
         put()
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # the interpreter flushes its buffer there when it ends
-        os.close(nowhere)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # the interpreter flushes its buffer there when it ends
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(BROKEN_PIPE) from None
+        error.filename = "standard output"
         raise
 
 
