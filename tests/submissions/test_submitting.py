@@ -258,6 +258,25 @@ def test_a_cancelled_submission_ends_its_jobs_and_its_runs_can_be_submitted_agai
     assert place.rows() == {1: "succeeded", 2: "failed"}
 
 
+def test_a_submission_whose_workspace_was_moved_can_be_given_up_and_its_runs_submitted_from_there(place: Place):
+    os.mkfifo("gate")
+    place.submit("-j", "1", "--first", "2")
+    place.until(lambda: place.rows("running"))
+    os.mkdir("moved")
+    os.rename("lab", "moved/lab")
+    told = place.molexp("-w", "moved/lab", "queue")
+    assert "from where it was moved: move it back, or give them up with `molexp cancel --submission 2" in told.err
+    assert place.molexp("-w", "moved/lab", "cancel", "--submission", "all").code == 0
+    assert "ended: " in place.molexp("-w", "moved/lab", "queue", "--all").out
+    os.unlink("gate")
+    rows = me.Workspace("moved/lab").catalog.runs(experiment="p/e")
+    place.until(
+        lambda: {str(me.Workspace("moved/lab").run(row.path).status) for row in rows} == {"interrupted", "pending"}
+    )
+    again = place.molexp("resubmit", "sweep.py", "-p", "cluster", "--dry-run", "-w", "moved/lab")
+    assert "would submit 2 runs in 2 jobs" in again.err
+
+
 def test_no_run_is_begun_that_there_is_no_time_for(place: Place):
     (place.folder / "unreachable").touch()
     place.submit("--bundle", "4")

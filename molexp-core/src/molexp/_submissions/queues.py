@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 from molexp.contracts import JobState
 from molexp.errors import PluginMissingError, ProfileError, QueueError
@@ -63,8 +65,8 @@ class Queues:
         """
         document = one.document
         queue = self.get(document["queue"], document["options"])
-        if document["url"] != url:
-            raise QueueError(queue.name, f"its jobs work in {document['url']}, of which this is a copy")
+        if why := elsewhere(one, url):
+            raise QueueError(queue.name, why)
         if (here := queue.engine()) != document["engine"]:
             raise QueueError(queue.name, f"it asks {here!r} here, and these jobs are with {document['engine']!r}")
         return queue
@@ -88,6 +90,22 @@ class Queues:
         raise ProfileError(
             "", f"{said}; there are {known}", hint="Name one with --queue, or as the profile's 'executor'."
         )
+
+
+def moved_from(one: SubmissionFacts, url: str) -> str:
+    """Return where the jobs of a submission expect its workspace, if that was moved from there; "" if it is there, or a copy."""
+    there = str(one.document["url"])
+    if there == url or not there.startswith("file:///"):
+        return ""
+    return "" if os.path.lexists(os.fsdecode(unquote_to_bytes(there.removeprefix("file://")))) else there
+
+
+def elsewhere(one: SubmissionFacts, url: str) -> str:
+    """Return why the jobs of a submission do not concern the workspace that it is read in; "" if they do."""
+    if moved_from(one, url):
+        what = f"its jobs expect the workspace at {one.document['url']}, from where it was moved"
+        return f"{what}: move it back, or give them up with `molexp cancel --submission {one.id}`"
+    return "" if one.document["url"] == url else f"its jobs work in {one.document['url']}, of which this is a copy"
 
 
 def rows_beside(workspace: Workspace, one: SubmissionFacts) -> Iterator[RunRow]:

@@ -28,7 +28,7 @@ from molexp._record.submissions import (
 )
 from molexp._storage import layout
 from molexp._submissions.preparing import output_of, workspace_of
-from molexp._submissions.queues import WAITS, Queues, rows_beside
+from molexp._submissions.queues import WAITS, Queues, elsewhere, moved_from, rows_beside
 from molexp._values.documents import encode_line
 from molexp._values.numbers import is_count
 from molexp._values.status import Cause, RunStatus
@@ -212,8 +212,8 @@ class _Reconciliation:
         groups: dict[str, list[SubmissionFacts]] = {}
         why: dict[str, str] = {}
         for one in found:
-            if one.document["url"] != self._store.url:
-                why[one.id] = f"its jobs work in {one.document['url']}, of which this is a copy"
+            if there := elsewhere(one, self._store.url):
+                why[one.id] = there
             elif one.answer is None and (busy := self._is_being_submitted(one)):
                 why[one.id] = busy
             else:
@@ -371,9 +371,12 @@ def cancel_submissions(workspace: Workspace, ids: Iterable[str] | None = None) -
         one = read_submission(workspace._session.store, submission, ended=True)
         if one.end is not None:
             continue
-        queue = queues.of(one, workspace.url)
+        moved = moved_from(one, workspace.url)
+        queue = queues.of(one, moved or workspace.url)
         tokens = {**one.ids, token_of(submission, WATCHER): ""}  # ids on record may be those of anybody's jobs
         queue.cancel([job.id for job in queue.look(tokens) if job.state.alive])
+        if moved:
+            settle(workspace, submission, f"cancelled, because the workspace was moved from {moved}")
     return [row for row in reconcile(workspace) if row.id in wanted] or [
         row for row in submissions(workspace, ended=True) if row.id in wanted
     ]
