@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -302,6 +304,23 @@ def test_without_a_folder_that_can_be_written_to_it_is_an_error_that_says_so(beh
 
     with pytest.raises(StoreError, match="MOLEXP_SPOOL_DIR"):
         ctx.set_result("x", 1)
+
+
+def test_on_a_full_disk_the_error_names_the_file_and_the_variable_and_what_comes_later_is_kept(
+    behind, spool, monkeypatch
+):
+    def full(descriptor, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place, _ = behind
+    with place.workspace().Project("metals").Experiment("cu").Run(id="one").start() as ctx:
+        ctx.set_result("x", 1)
+        with monkeypatch.context() as patched:
+            patched.setattr("os.write", full)
+            with pytest.raises(me.StorageFullError, match=f"for '{spool}/.*/spool' in .*MOLEXP_SPOOL_DIR sets another"):
+                ctx.set_result("y", 2)
+        ctx.set_result("z", 3)
+    assert place.workspace().run("metals/cu/one").results == {"x": 1, "z": 3}
 
 
 def test_without_a_home_it_lies_with_the_temporary_files(behind, tmp_path, monkeypatch):

@@ -53,6 +53,7 @@ class Spool:
         self._name = name
         self._head = {"schema": schemas.SPOOL, **head, "url": url}
         self._folder: Path | None = None
+        self._path = ""
         self._descriptor = -1
         self._count = 0
         self._gone = False
@@ -107,7 +108,8 @@ class Spool:
         try:
             folder = locations.make(self._url, self._name)
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-            self._descriptor = private_files.opener(str(folder / LINES), flags)
+            self._path = str(folder / LINES)
+            self._descriptor = private_files.opener(self._path, flags)
         except OSError as problem:
             raise StoreError(
                 f"Nothing can be kept on this machine until it is in {self._url}: {problem}. "
@@ -133,18 +135,20 @@ class Spool:
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
-            raise translate(error, self._url) from error
+            raise translate(error, self._url, self._path) from error
         if written < len(line):
             os.write(self._descriptor, b"\n")  # whoever reads it sees a torn line
-            raise translate(OSError(errno.ENOSPC, "no space left"), self._url)
+            raise translate(OSError(errno.ENOSPC, "no space left"), self._url, self._path)
 
 
-def translate(error: OSError, url: str) -> StoreError:
+def translate(error: OSError, url: str, path: str | os.PathLike[str]) -> StoreError:
     """Return the error of MolExp for one of the local disk."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return StorageFullError("", url=f"the local spool of {url}", detail=error.strerror or "")
+        detail = f"{error.strerror}; {locations.VARIABLE} sets another folder"
+        return StorageFullError(os.fspath(path), url=f"the local spool of {url}", detail=detail)
+    why = f"{error.strerror or error}: {os.fspath(path)!r}"
     return StoreError(
-        f"The local spool of {url} cannot be written: {error}. Set {locations.VARIABLE} to another folder.", url=url
+        f"The local spool of {url} cannot be written: {why}. Set {locations.VARIABLE} to another folder.", url=url
     )
 
 

@@ -300,7 +300,7 @@ class Opened:
             self._file = open(self._payload.path, "xb", buffering=0, opener=opener)
         except OSError as error:
             self._outbox.refuse_ended()
-            raise translate(error, self._url) from error
+            raise translate(error, self._url, self._payload.path) from error
         return self
 
     def write(self, data: bytes, /) -> int:
@@ -340,7 +340,7 @@ class Grown:
             self._file: IO[bytes] = open(payload.path, "xb", buffering=0, opener=_appending)  # noqa: SIM115 - closed by `close`
         except OSError as error:
             outbox.refuse_ended()
-            raise translate(error, url) from error
+            raise translate(error, url, payload.path) from error
         try:
             if first:
                 _write(self._file, first, url)
@@ -376,7 +376,7 @@ def _write(file: IO[bytes], data: bytes, url: str) -> None:
         while view:
             view = view[file.write(view) :]
     except OSError as error:
-        raise translate(error, url) from error
+        raise translate(error, url, file.name) from error
 
 
 def deliver(store: Store, key: str, path: Path, *, exclusive: bool, grows: bool = False) -> None:
