@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import molexp as me
-from tests.firsts import later_values
 from tests.internals import writers_are_silent
+from tests.on_s3 import later_values, repeats_calls
 from tests.record.helpers import Child, Place, run_script
 from tests.servers.fixtures import any_server, ceph, moto
 
@@ -164,7 +164,7 @@ def silent(monkeypatch):
 
 CONTENTS = {
     "test_comparing.py": ("[s3]",),
-    "test_damage.py": ("-torn]", "-missing]"),
+    "test_damage.py": ("-torn]", "-end-missing]", "-experiment-missing]"),
     "test_junk.py": (),
     "test_limits.py": (),
     "test_malformed.py": ("[s3]",),
@@ -174,20 +174,18 @@ CONTENTS = {
 """Modules that vary a value, or a document, which goes to every store alike; on S3 the gate plays what ends like these."""
 
 STATES = (
-    *("test_checking.py", "test_compaction.py", "test_damage.py", "test_faults.py", "test_fencing.py"),
-    *("test_foreign_files.py", "test_freed_meanwhile.py", "test_freeing.py", "test_hostile.py"),
-    *("test_large_files.py", "test_maintenance.py", "test_own_writes.py"),
-    *("test_read_only.py", "test_sync_conflicts.py", "test_sync_damage.py", "test_sync_deleted.py"),
-    *("test_sync_follow.py", "test_sync_live.py", "test_verifying.py"),
+    *("test_compaction.py", "test_damage.py", "test_faults.py", "test_fencing.py", "test_foreign_files.py"),
+    *("test_freed_meanwhile.py", "test_freeing.py", "test_own_writes.py", "test_read_only.py"),
+    *("test_sync_conflicts.py", "test_sync_follow.py", "test_sync_live.py"),
 )
-"""Modules that vary what lies in a store, or when something happens to it; on S3 the gate plays them whole."""
+"""Modules that vary when something happens, or what the calls of a store meet; on S3 the gate plays them whole."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     on_s3 = [item for item in items if item.path.is_relative_to(HERE) and item.get_closest_marker("s3")]
     for item in on_s3:
         usual = CONTENTS.get(item.path.name)
-        if usual is not None and not item.name.endswith(usual):
+        if repeats_calls(item) or (usual is not None and not item.name.endswith(usual)):
             item.add_marker(pytest.mark.long)
     for item in later_values(item for item in on_s3 if not item.get_closest_marker("long")):
         if item.path.name not in STATES:

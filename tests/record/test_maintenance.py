@@ -12,6 +12,7 @@ RUN = f"{EXPERIMENT}/runs/one"
 TOKEN = "0123456789abcdef"
 
 FOREIGN = [
+    f"{RUN}/executions/1/notes.txt",
     "projects/.DS_Store",
     "projects/file",
     "projects/metals/.DS_Store",
@@ -29,7 +30,6 @@ FOREIGN = [
     f"{RUN}/executions/.DS_Store",
     f"{RUN}/executions/1.end (conflicted copy).json",
     f"{RUN}/executions/01.jsonl",
-    f"{RUN}/executions/1/notes.txt",
     "data/.DS_Store",
     "data/f/.DS_Store",
     "data/f/01.json",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.on_s3 import PLAYED
 from tests.servers import ceph as ceph_server
 from tests.servers.buckets import Bucket, Server
 from tests.servers.keeper import KEYS, ROOT
@@ -271,3 +273,10 @@ def test_large_objects_pass_in_pieces(behind):
     assert get(bucket, "large") == data
     assert [request.size for request in proxy.requests] == [64 * MIB, 0]
     bucket.raw_clear()
+
+
+def test_tests_that_the_gate_plays_on_s3_are_there():
+    for module, names in PLAYED.items():
+        text = (ROOT / module).read_text(encoding="utf-8")
+        gone = [name for name in names if not re.search(rf"\bdef {name}\(", text)]
+        assert not gone, f"tests/on_s3.py names {gone} of {module}"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from molexp.workflow import WorkflowBuilder
-from tests.firsts import later_values
+from tests.on_s3 import later_values, repeats_calls
 from tests.workflow.clock import clock
 from tests.workflow.sources import code_of, counter, load
 
@@ -72,5 +72,6 @@ def hashed(tmp_path, monkeypatch):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ours = [item for item in items if item.path.is_relative_to(Path(__file__).parent)]
-    for item in later_values(item for item in ours if item.get_closest_marker("s3")):
-        item.add_marker(pytest.mark.long)  # values go to every store alike
+    on_s3 = [item for item in ours if item.get_closest_marker("s3")]
+    for item in [*later_values(on_s3), *filter(repeats_calls, on_s3)]:
+        item.add_marker(pytest.mark.long)
