@@ -178,7 +178,7 @@ def long(moto: Server) -> Bucket:
     """A folder of more keys than a request lists."""
     bucket = moto.fresh()
     store = S3Store.open(bucket.url, bucket.storage_options)
-    store.each(lambda key: store.write(key, b""), MANY)
+    store.each(lambda key: store.write(key, b"x"), MANY)  # of an empty one, a listing asks whether it marks a folder
     store.close()
     return bucket
 

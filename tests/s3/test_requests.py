@@ -64,7 +64,7 @@ def test_the_number_of_log_lines_costs_nothing(behind):
 
 
 @pytest.mark.s3
-@pytest.mark.parametrize("runs", [20, 1000])
+@pytest.mark.parametrize("runs", [20, 250, pytest.param(1000, marks=pytest.mark.long)])
 def test_a_refresh_costs_the_same_however_many_runs_there_are_and_a_first_listing_little_more(
     runs, behind, tmp_path, capsys
 ):
