@@ -45,7 +45,6 @@ def test_it_trains_every_point_and_replica_and_finds_the_best(finished):
     assert float(found[1]) > 0.9
 
 
-@pytest.mark.soak
 def test_another_call_trains_nothing(finished):
     folder, said = finished
     catalog = me.Workspace.load(folder / "lab").catalog
@@ -56,7 +55,6 @@ def test_another_call_trains_nothing(finished):
     assert {row.path: row.document for row in catalog.runs()} == before
 
 
-@pytest.mark.soak
 def test_the_seeds_make_it_the_same_everywhere(finished, tmp_path):
     run_example("training/digits.py", cwd=tmp_path)
     here, there = (

@@ -9,7 +9,7 @@ import pytest
 from tests.model.exploring import explore
 
 TRIALS = pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 25), marks=pytest.mark.soak)], ids=repr)
-"""Trials of each variant."""
+"""Trials of each variant; those with keepers have more in `test_what_is_freed_and_brought_back_in_more_schedules`."""
 MANY = 60  # of each, in a soak
 UNSEEN = 1000  # of each, from a seed that nobody has tried
 ONCE = (
@@ -42,10 +42,9 @@ def test_nothing_is_lost_and_nothing_goes_backwards(variant, seeds):
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
-@TRIALS
 @pytest.mark.parametrize("variant", ["file", "local", "segment"])
-def test_what_is_freed_and_brought_back_is_what_the_files_say(variant, seeds):
-    done = explore("--variant", variant, "--keepers", "--seed", str(seeds.start), "--count", str(len(seeds)))
+def test_what_is_freed_and_brought_back_is_what_the_files_say(variant):
+    done = explore("--variant", variant, "--keepers", "--seed", "0", "--count", "10")
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
 
 
