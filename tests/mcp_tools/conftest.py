@@ -29,8 +29,6 @@ def lab(tmp_path: Path) -> me.Workspace:
 @pytest.fixture
 def ask(lab: me.Workspace) -> Callable[..., Told]:
     """Call a tool of a server in this process by the official client."""
-    from molexp_mcp.server import build_server
-
     servers: dict[Any, Any] = {}
 
     def ask(tool: str, *, permissions: Any = None, **arguments: Any) -> Told:
@@ -39,6 +37,13 @@ def ask(lab: me.Workspace) -> Callable[..., Told]:
         return asyncio.run(called(servers[permissions], tool, arguments))
 
     return ask
+
+
+def build_server(*arguments: Any) -> Any:
+    """Build one; to import what it is built of takes each worker of the tests a second of computing."""
+    from molexp_mcp.server import build_server
+
+    return build_server(*arguments)
 
 
 async def called(server: Any, tool: str, arguments: Any) -> Told:

@@ -12,9 +12,8 @@ import pytest
 import molexp as me
 from molexp_mcp.answers import Answer, cell, printable
 from molexp_mcp.permissions import Permissions
-from molexp_mcp.server import build_server
 from tests.cli.helpers import eventually
-from tests.mcp_tools.conftest import INJECTION, called
+from tests.mcp_tools.conftest import INJECTION, build_server, called
 
 
 def first(pattern: str, text: str) -> str:
