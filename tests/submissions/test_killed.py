@@ -125,6 +125,18 @@ def test_a_younger_submission_that_the_engine_has_accepted_keeps_its_runs(place:
     assert not os.path.exists("submitted.txt")
 
 
+def test_of_two_that_submit_at_the_same_time_the_one_whose_document_comes_later_gives_up(place: Place):
+    place.submit(ENGINE="kills before")
+    (written,) = Path("lab/submissions").iterdir()
+    document = json.loads(written.read_text()) | {"id": "ANOTHER", "batches": [["molexp-ANOTHER", 0, 4]]}
+    document["by"] |= {"host": "elsewhere"}  # so that nobody can tell whether it is dead
+    Path("another.json").write_text(json.dumps(document))
+    os.unlink(written)
+    os.unlink("submitted.txt")
+    assert "nothing to submit" in place.submit().err
+    assert not os.path.exists("submitted.txt")
+
+
 def test_broken_documents_hide_nothing_else(place: Place):
     place.submit(ENGINE="kills before")
     for name, text in (

@@ -69,10 +69,12 @@ def submit(drive: Drive, wishes: Wishes, *, again: Sequence[str] = ()) -> Submit
         if not prepared.runs:
             return Submitted("", prepared)
         queue = Queues(session.plugins).get(prepared.queue, prepared.options)
-        submission = new_run_id()
-        batches = batches_of(workspace, drive, prepared, submission, queue.largest(), wishes)
-        document = _document(workspace, drive, prepared, submission, queue, batches)
+        largest, engine = queue.largest(), queue.engine()
+        create_runs(prepared.runs)
         session.ready()
+        submission = new_run_id()  # now that all is there: of two, the one with the smaller id is to be seen first
+        batches = batches_of(workspace, drive, prepared, submission, largest, wishes)
+        document = _document(workspace, drive, prepared, submission, engine, batches)
         session.store.create(layout.submission_key(submission), encode_line(document))
         session.flushing.made(layout.submission_key(submission), relies_on=[layout.WORKSPACE])
         if _is_late(session.store, submission, document["runs"]):
@@ -101,9 +103,8 @@ def _is_late(store: Store, submission: str, rows: list[list[Any]]) -> bool:
 
 
 def _document(
-    workspace: Workspace, drive: Drive, prepared: Preparation, submission: str, queue: Queue, batches: list[Batch]
+    workspace: Workspace, drive: Drive, prepared: Preparation, submission: str, engine: str, batches: list[Batch]
 ) -> dict[str, Any]:
-    create_runs(prepared.runs)
     first, tokens = 0, []
     for batch in batches:
         tokens.append([batch.token, first, batch.size])
@@ -117,7 +118,7 @@ def _document(
         "by": workspace._session.process.owner_document,
         "queue": prepared.queue,
         "options": to_builtins(prepared.options),
-        "engine": queue.engine(),
+        "engine": engine,
         "url": workspace.url,
         "script": str(drive.script.path),
         "instead": drive.script.instead,
