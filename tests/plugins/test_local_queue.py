@@ -71,6 +71,22 @@ def test_jobs_know_their_index_and_say_how_they_ended(queue: Queue, tmp_path: Pa
     assert [*queue.look({"other": ""})] == []
 
 
+def test_names_and_variables_that_are_not_utf_8_reach_the_job(queue: Queue, tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"odd\xff")
+    folder.mkdir()
+    queue.submit(batch(folder, "a-1", 'printf %s "$ODD" > "$PWD/said"', environment={"ODD": os.fsdecode(b"\xfe")}))
+    wait(queue, "a-1", over)
+    assert (folder / "said").read_bytes() == b"\xfe"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_and_no_jobs_are_thought_to_go_on(tmp_path: Path):
+    elsewhere: Queue = LOCAL(folder="/proc/nowhere/queue")
+    why = r"its folder /proc/nowhere/queue cannot be written.* scheduler.folder sets"
+    with pytest.raises(me.QueueError, match=why) as caught:
+        elsewhere.submit(batch(tmp_path, "a-1", "true"))
+    assert not isinstance(caught.value, me.QueueUnavailableError)
+
+
 def test_a_job_may_run_no_longer_than_its_walltime(queue: Queue, tmp_path: Path):
     queue.submit(batch(tmp_path, "c", "exec sleep 600", resources=Resources(walltime=0.2)))
     assert [job.word for job in wait(queue, "c", over)] == ["TIMEOUT"]

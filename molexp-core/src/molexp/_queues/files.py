@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from json import dumps, loads  # these keep names and variables that are not UTF-8
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any
 
-from msgspec import Struct, field, json
+from msgspec import Struct, convert, field, json, to_builtins
 
 from molexp._record.owners import Owner, known_dead, this_owner
 from molexp._values.ids import new_token
@@ -61,17 +62,16 @@ class QueueFiles:
         """Put a batch there; it exists with the last step."""
         folder = self.root / BATCHES / batch.token
         folder.mkdir(mode=0o700, parents=True)
-        _write(
-            folder / "environment.json", json.encode(dict(environment))
-        )  # may have secrets: it goes with the last job
-        _write(folder / "batch.json", json.encode(batch))
+        secrets = dumps(dict(environment)).encode()  # it may have some: it goes with the last job
+        _write(folder / "environment.json", secrets)
+        _write(folder / "batch.json", dumps(to_builtins(batch)).encode())
 
     def batches(self) -> dict[str, StoredBatch]:
         """Return the batches by their tokens, the oldest first."""
         found = []
         for name in self._names(BATCHES):
             with suppress(OSError):
-                found.append(json.decode((self.root / BATCHES / name / "batch.json").read_bytes(), type=StoredBatch))
+                found.append(convert(loads((self.root / BATCHES / name / "batch.json").read_bytes()), StoredBatch))
         return {batch.token: batch for batch in sorted(found, key=lambda one: one.at)}
 
     def has(self, token: str) -> bool:
@@ -83,7 +83,7 @@ class QueueFiles:
     def environment(self, token: str) -> dict[str, str]:
         """Return the environment in which a batch was submitted."""
         with suppress(OSError):
-            return json.decode((self.root / BATCHES / token / "environment.json").read_bytes(), type=dict[str, str])
+            return dict(loads((self.root / BATCHES / token / "environment.json").read_bytes()))
         return {}
 
     def forget_environment(self, token: str) -> None:

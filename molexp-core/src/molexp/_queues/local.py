@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shlex
@@ -9,13 +10,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from molexp._queues.files import JobFacts, QueueFiles, StoredBatch
 from molexp._queues.runner import job_id
 from molexp._values.numbers import at_least_one
 from molexp.contracts import Batch, Job, JobState, Queue
 from molexp.errors import QueueError, QueueUnavailableError
+
+_REFUSALS: Final = (errno.EACCES, errno.EDQUOT, errno.ENOENT, errno.ENOSPC, errno.EPERM, errno.EROFS)
+"""The errors of a folder that nothing can be put into, where others may be those of a file system that is away."""
 
 
 class LocalQueue(Queue):
@@ -65,9 +69,15 @@ class LocalQueue(Queue):
             files = QueueFiles(self._root())
             self._note()
             files.add(stored, {**os.environ, **batch.environment})
-            files.ensure_runner()
         except FileExistsError:
             raise QueueError(self.name, f"there is a batch {batch.token!r} already") from None
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise QueueUnavailableError(self.name, str(error)) from error
+            why = f"its folder {self._root()} cannot be written: {error}; scheduler.folder sets another one"
+            raise QueueError(self.name, why) from error
+        try:
+            files.ensure_runner()
         except OSError as error:
             raise QueueUnavailableError(self.name, str(error)) from error
         return batch.token
