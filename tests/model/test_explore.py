@@ -10,7 +10,7 @@ from tests.model.exploring import explore
 
 TRIALS = pytest.mark.parametrize("seeds", [range(10), pytest.param(range(10, 25), marks=pytest.mark.soak)], ids=repr)
 """Trials of each variant; those with keepers have more in `test_what_is_freed_and_brought_back_in_more_schedules`."""
-MANY = 60  # of each, in a soak
+MANY = 30  # of each, in a soak
 UNSEEN = 1000  # of each, from a seed that nobody has tried
 ONCE = (
     ("segment", 30007),
