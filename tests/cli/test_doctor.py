@@ -54,6 +54,16 @@ def test_a_damaged_workspace_is_a_fault_and_no_hindrance(in_lab, molexp):
         assert found["git"]["status"] == "ok"
 
 
+def test_a_current_folder_that_was_removed_is_said_as_such(tmp_path, molexp, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    lines = [line for line in molexp("doctor").lines() if line.startswith("fail")]
+    assert [line.split(maxsplit=2)[1:] for line in lines] == [
+        [name, "the current folder was removed"] for name in ("workspace", "git")
+    ]
+
+
 def test_storage_that_lets_two_create_one_key_is_a_fault(in_lab, molexp, monkeypatch):
     from molexp_fs import LocalStore
 
@@ -72,6 +82,8 @@ def test_a_folder_that_cannot_be_written_is_a_fault(in_lab, molexp, monkeypatch)
     monkeypatch.setattr(LocalStore, "create", refused)
     code, found = checks(molexp)
     assert (code, found["storage"]["status"]) == (1, "fail")
+    assert found["storage"]["found"].startswith("No permission to ")
+    assert found["storage"]["hint"] not in found["storage"]["found"], "a hint is said once"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists its mounts in a file")

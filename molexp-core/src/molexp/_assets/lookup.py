@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from molexp._assets.naming import is_output
 from molexp._assets.verification import is_grown
 from molexp._record.attempts import read_attempts, read_claim
-from molexp._values.ids import fold_name, nearest
+from molexp._values.ids import fold_name, named, nearest
 from molexp._values.numbers import count
 from molexp.contracts._assets import Asset
 from molexp.contracts._kinds import kind_name
@@ -73,7 +73,7 @@ class Finder(Struct, eq=False):
         Raises:
             AmbiguousAssetError: several kinds of one scope have the name, and `kind` does not say which.
         """
-        kind = kind_name(kind)
+        kind, name = kind_name(kind), named(name, "An asset", "name")
         attempts = iter(self._attempts())
         for records in attempts:
             if record := pick(records, name, scope=self.path, kind=kind, version=version):

@@ -147,7 +147,9 @@ class Metrics:
             TypeError: a step that is no whole number, or a value that is given twice.
             ValueError: a metric called ``step`` or ``time``, which every point has.
         """
-        if values:
+        if values is not None:
+            if not isinstance(values, Mapping):
+                raise TypeError(f"Metrics have names: log(NAME={values!r:.80}), or a mapping of names to numbers.")
             if not more.keys().isdisjoint(values):
                 twice = next(name for name in values if name in more)
                 raise TypeError(f"The metric {twice!r} is given twice.")

@@ -15,7 +15,7 @@ from molexp._record.fences import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
-from molexp._values.ids import did_you_mean, is_id, nearest, new_token
+from molexp._values.ids import did_you_mean, is_id, named, nearest, new_token
 from molexp._values.paths import spelled
 from molexp._values.patterns import late
 from molexp._values.redirection import redirected
@@ -271,6 +271,7 @@ class Workspace:
         Raises:
             NotFoundError: there is none, or several begin like that; names them.
         """
+        path = named(path, "A run")
         if not path.strip("/"):
             raise NotFoundError(
                 "run", path, where=self.url, hint="Give its path, such as 'metals/cu/cu-large', or '@latest'."
@@ -293,7 +294,7 @@ class Workspace:
         """
         from molexp._record.deletions import restore
 
-        return self._at(restore(self._session, path))
+        return self._at(restore(self._session, named(path, "A run")))
 
     def _latest(self, above: list[str], path: str) -> RunT:
         found = self._newest(above, None, 1)
@@ -351,7 +352,7 @@ class Workspace:
             NotFoundError: there is no such project or experiment; with the nearest names.
             ValueError: it is the path of a run, which has no data of its own.
         """
-        parts = [part for part in scope.split("/") if part not in ("", ".")]
+        parts = [part for part in named(scope, "A scope").split("/") if part not in ("", ".")]
         if not parts:
             return self.data_assets
         if len(parts) > _LEVELS:
@@ -372,7 +373,7 @@ class Workspace:
         """
         from molexp._hierarchy.references import is_output_of, resolve_asset
 
-        run, _, name = id.partition(":")
+        run, _, name = named(id, "An asset", "id").partition(":")
         if run and name and (":" not in name or is_output_of(id)):  # other names have none, and ids two
             return self.run(run).asset(name)
         return resolve_asset(self._session, id)
@@ -401,7 +402,10 @@ class Workspace:
         """
         from molexp._hierarchy.comparison import compare_runs
 
-        found = [run if isinstance(run, Run) else self.run(run if isinstance(run, str) else run.path) for run in runs]
+        found = [
+            run if isinstance(run, Run) else self.run(run.path if hasattr(run, "path") else named(run, "A run"))
+            for run in runs
+        ]
         return compare_runs([(run._session, run.path) for run in found])
 
     # ----------------------------------------------------------------------------------------------------- maintenance

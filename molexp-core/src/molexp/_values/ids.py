@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from molexp._values.numbers import is_number
@@ -57,6 +57,26 @@ _PLAIN_NAME = late(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 def text_of(given: str) -> str:
     """Return a text as an object of `str` itself: those of numpy, of enums and of other classes look otherwise in messages and keys."""
     return given if type(given) is str else str.__str__(given)
+
+
+def named(given: object, what: str, by: str = "path") -> str:
+    """Return a text that names something, as an object of `str` itself.
+
+    Args:
+        given: the text.
+        what: the thing that it names, at the beginning of a sentence.
+        by: the attribute that objects have to be named by.
+
+    Raises:
+        TypeError: it is no text; says which to pass.
+    """
+    if isinstance(given, str):
+        return text_of(given)
+    known = getattr(given, by, None)
+    advice = (
+        f"pass {known!r}" if isinstance(known, str) else "give one at a time" if isinstance(given, Sequence) else ""
+    )
+    raise TypeError(f"{what} is named by text, not by {type(given).__name__}{advice and ': '}{advice}.")
 
 
 def check_id(text: str, what: str = "id") -> str:

@@ -79,8 +79,20 @@ def _guarded(name: str, look: Callable[[], Iterator[Check]]) -> list[Check]:
     try:
         found.extend(look())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what was looked for
-        found.append(Check(name, "fail", f"{type(error).__name__}: {error}", str(getattr(error, "hint", ""))))
+        found.append(_failure(name, error))
     return found
+
+
+def _failure(name: str, error: Exception) -> Check:
+    """Return the check that ended in an error."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        try:
+            os.getcwd()
+        except FileNotFoundError:
+            return Check(name, "fail", "the current folder was removed", "Change to another one with cd.")
+    hint = str(getattr(error, "hint", ""))
+    what = str(error).removesuffix(hint).rstrip()
+    return Check(name, "fail", what if isinstance(error, MolexpError) else f"{type(error).__name__}: {what}", hint)
 
 
 def _python() -> Iterator[Check]:
@@ -129,7 +141,7 @@ def _workspace(url: str | None) -> tuple[Workspace | None, Check]:
             )
         return None, Check("workspace", "fail", str(error), "Check the name.")
     except (MolexpError, OSError, ValueError) as error:
-        return None, Check("workspace", "fail", str(error), str(getattr(error, "hint", "")))
+        return None, _failure("workspace", error)
     try:
         document = opened._session.workspace.read()
     except MolexpError as error:

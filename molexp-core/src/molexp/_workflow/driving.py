@@ -16,6 +16,7 @@ from molexp._hierarchy.run import Run
 from molexp._profiles import find_profiles, profiles_here, resolve_profile, resources_of, scheduler_of, use_profiles
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
+from molexp._values.numbers import at_least_one
 from molexp._values.status import RunStatus
 from molexp._workflow.executors import Executors
 from molexp._workflow.keys import run_key
@@ -190,10 +191,9 @@ class Drive:
         Raises:
             PluginMissingError: there is no such executor; with the nearest names.
             ProfileError: as `plan`, the profile's ``resources`` make no sense, or the executor does not take its ``scheduler``.
-            ValueError: there is less than one job, or several in one process whose output is to be captured.
+            TypeError, ValueError: jobs is no whole number or below 1, or there are several in one process with their output.
         """
-        if jobs is not None and jobs < 1:
-            raise ValueError(f"jobs must be at least 1, not {jobs}.")
+        jobs = at_least_one(jobs, "jobs")
         with use_profiles(self._profiles), this_process().signals.minding():
             config = resolve_profile(self._profile, self._overrides)
             name = self._name_of(executor, config)

@@ -16,7 +16,7 @@ from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal
-from molexp._values.ids import did_you_mean, nearest
+from molexp._values.ids import did_you_mean, named, nearest
 from molexp._values.numbers import whole
 from molexp._values.paths import path_text
 from molexp._values.plain import plain
@@ -86,15 +86,17 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     if where is not None:
         ask(parse_run_query(where))
     project, experiment, status = filters.get("project"), filters.get("experiment"), filters.get("status")
-    above, slash, experiment = experiment.rpartition("/") if experiment is not None else ("", "", None)
+    project = None if project is None else named(project, "A project", "id")
+    above, slash, experiment = (
+        named(experiment, "An experiment").rpartition("/") if experiment is not None else ("", "", None)
+    )
     for name, wanted in (("project", project), ("project", above if slash else None), ("experiment", experiment)):
         if wanted is not None:
             ask(Condition(Field((name,)), "==", wanted))
     within = project or above or ""
     question.scope = f"{within}/{experiment}" if within and experiment else within
     if status is not None:
-        words = [status] if isinstance(status, str) else status
-        ask(Condition(Field(("status",)), "in", tuple(map(checked_status, words))))
+        ask(Condition(Field(("status",)), "in", _statuses(status)))
     tags = filters.get("tags", ())
     for tag in [tags] if isinstance(tags, str) else tags:
         ask(Condition(Field(("tags",)), "contains", tag))
@@ -104,7 +106,7 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     for name, value in params.items():
         ask_for_parameter(question, name, plain(value, where=f"params.{name}", nan=True, refer=path_text))
     if (sort := filters.get("sort")) is not None:
-        question.descending = sort.startswith("-")
+        question.descending = (sort := named(sort, "A column")).startswith("-")
         question.sort = sort_field(sort.removeprefix("-"))
     archived = Field(("archived",))
     question.hides = not filters.get("archived") and archived not in question.fields()
@@ -180,6 +182,7 @@ def about_assets(
         QueryError, TypeError, ValueError: something in them makes no sense.
     """
     question = Question(limit=checked_limit(limit))
+    sort = None if sort is None else named(sort, "A column")
     if where is not None or sort is not None:
         known = list[tuple[str, str, bool, bool]]()
         if _is_about_fields(where, sort):  # else no kind is imported for it
@@ -195,14 +198,14 @@ def about_assets(
         if sort is not None:
             question.descending = sort.startswith("-")
             question.sort = recorded(_asset_column(sort.removeprefix("-"), {*ASSET_ROOTS, *own}))
-        named = {one.parts[1] for one in question.fields() if one.parts[0] == "fields" and len(one.parts) > 1}
+        asked = {one.parts[1] for one in question.fields() if one.parts[0] == "fields" and len(one.parts) > 1}
         if any(
-            upgrades or (fills and one in named and _lacks(index, kind, one)) for kind, one, fills, upgrades in known
+            upgrades or (fills and one in asked and _lacks(index, kind, one)) for kind, one, fills, upgrades in known
         ):
             question.as_read = kinds.as_read
     for name, wanted in equal.items():
         if wanted is not None:
-            question.where.append(Condition(Field((name,)), "==", wanted))
+            question.where.append(Condition(Field((name,)), "==", named(wanted, f"The {name} of an asset")))
     return question
 
 
@@ -311,6 +314,12 @@ def checked_limit(limit: int | None) -> int | None:
     if number < 0:
         raise ValueError(f"limit={limit} is below 0.")
     return min(number, sys.maxsize)
+
+
+def _statuses(given: str | Iterable[str]) -> tuple[str, ...]:
+    if not isinstance(given, Iterable):
+        raise TypeError(f"A status is text, not {type(given).__name__}: {', '.join(RunStatus)}.")
+    return tuple(map(checked_status, [given] if isinstance(given, str) else given))
 
 
 def checked_status(word: str) -> str:
