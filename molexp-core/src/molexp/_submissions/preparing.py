@@ -275,10 +275,14 @@ def batches_of(
     largest: int | None,
     wishes: Wishes,
 ) -> list[Batch]:
-    """Return the batches of a submission; each job finds its number by its index and by where its batch begins."""
+    """Return the batches of a submission; each job finds its number by its index and by where its batch begins.
+
+    All of them together run no more jobs at a time than were asked for, or, if those are too few, one batch follows the other.
+    """
     most = largest or prepared.jobs
+    firsts = range(0, prepared.jobs, most)
     found: list[Batch] = []
-    for first in range(0, prepared.jobs, most):
+    for first in firsts:
         token = token_of(submission, first and len(found) + 1)
         command = [*python(), "-w", workspace.url, "execute", "--script", str(drive.script.path)]
         command += ["--submission", submission, *(["--from", str(first)] if first else [])]
@@ -289,13 +293,19 @@ def batches_of(
                 size=min(most, prepared.jobs - first),
                 folder=folder_here(),
                 resources=prepared.resources,
-                at_once=prepared.at_once,
+                at_once=_share(prepared.at_once, len(found), len(firsts)),
                 output=output_of(workspace._session.store, submission, folder_here()),
                 title=prepared.runs[0].experiment.path,
                 avoid=wishes.avoid,
             )
         )
     return found
+
+
+def _share(at_once: int | None, number: int, batches: int) -> int | None:
+    if at_once is None or at_once < batches:
+        return at_once
+    return at_once // batches + (number < at_once % batches)
 
 
 def watching(workspace: Workspace, drive: Drive, submission: str, after: Sequence[str], again: Sequence[str]) -> Batch:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 
 from molexp._record.submissions import ANSWER, note, open_submissions, queued_runs
 from molexp._storage import layout, schemas
@@ -155,7 +155,8 @@ def _call(
     refused: QueueError | None = None
     try:
         for batch in batches:
-            ids[batch.token] = queue.submit(batch)
+            before = [*ids.values()][-1:] if (prepared.at_once or len(batches)) < len(batches) else []
+            ids[batch.token] = queue.submit(structs.replace(batch, after=tuple(before)))
     except QueueUnavailableError:
         raise  # it may have the batch: whoever asks next looks for the token
     except QueueError as error:
