@@ -55,6 +55,17 @@ def test_it_is_a_run_of_then(exp, ws, old):
     assert (row.path, row.created_at) == (run.path, THEN)
 
 
+def test_it_has_the_id_that_it_is_given(exp, old):
+    run = record(exp, old, id="a3.5")
+    assert (run.path, run.created_at, run.parameters) == (f"{exp.path}/a3.5", THEN, {"a": 3.6, "b": 2})
+    assert record(exp, old, id="a3.5") == run
+    assert len(exp.runs) == 1
+    with pytest.raises(ConflictError, match="different definition"):
+        exp.record_past_run({"b": 3}, id="a3.5", ended_at=LATER)
+    with pytest.raises(InvalidNameError, match="run id"):
+        record(exp, old, id="a/b")
+
+
 def test_its_metrics_and_results_are_those_that_were_given(exp, old):
     points = [{"loss": 1.0, "odd": {"$float": "x"}}, {"loss": math.nan, "time": 2.0}, {"loss": -math.inf, "step": 7}]
     run = record(exp, old, results={"loss": math.nan}, metrics=points)

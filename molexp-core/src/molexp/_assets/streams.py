@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
-from molexp.contracts import Appender, Store
+from molexp.contracts import Appender
 from molexp.contracts._copying import CHUNK, copy_stream
 from molexp.errors import (
     KeyExistsError,
@@ -245,8 +245,6 @@ def open_growing(writer: Writer, slot: Slot, *, again: bool) -> Appender:
     if (outbox := writer.outbox) is not None:
         first = store.read(slot.key) if again else b""
         return outbox.growing(slot.key, guard=writer.refuse_ended, first=first)
-    if "append" not in store.capabilities:
-        return _Whole(store, slot.key, again=again)
     if again:  # an earlier retry of the task made it
         return store.open_append(slot.key)
     for other in slot.fallbacks:
@@ -255,25 +253,6 @@ def open_growing(writer: Writer, slot: Slot, *, again: bool) -> Appender:
         except KeyExistsError:
             slot.key = other
     return store.open_append(slot.key, exclusive=True)
-
-
-class _Whole:
-    """Appends on a store that cannot: all of it is written again with every flush."""
-
-    def __init__(self, store: Store, key: str, *, again: bool) -> None:
-        self._store = store
-        self._key = key
-        self._parts: list[bytes] = [store.read(key)] if again else []
-
-    def write(self, data: bytes) -> None:
-        self._parts.append(data)
-
-    def flush(self) -> None:
-        self._parts = [b"".join(self._parts)]
-        self._store.write(self._key, self._parts[0])
-
-    def close(self) -> None:
-        self.flush()
 
 
 class LogHandle(io.TextIOBase):

@@ -55,7 +55,8 @@ class PastRuns(Generic[RunT]):
             tags: free labels.
 
         Raises:
-            ConflictError: the run was executed, or recorded from another origin.
+            ConflictError: the run was executed, or recorded from another origin, or has other parameters.
+            InvalidNameError: an id that no run can have.
             RunBusyError: it is being executed, or recorded by somebody else.
             ValueError: another status, a time that is none, or an end before the start.
             SerializationError: a value that JSON cannot carry; names its path and type.
