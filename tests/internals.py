@@ -100,7 +100,7 @@ MOMENTS = {
     "the documents of an answer are read": "molexp._catalog.query.answers:Asking._documents",
     "an answer about lineage is given": "molexp._catalog.lineage.tracing:Tracer.lineage",
     "a blank workspace may be filled": "molexp._record.workspace:settled",
-    "an event is written": "molexp._record.events:EventFile.write",
+    "an event is written": "molexp._recording.writer:EventFile.write",
     "fsck reads a run": "molexp._maintenance.fsck:read_run",
     "a sync brings a part of an attempt": "molexp._sync.attempts:Attempt.bring_part",
     "a sync begins a run": "molexp._sync.runs:RunSync.begin",

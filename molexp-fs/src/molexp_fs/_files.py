@@ -84,7 +84,19 @@ def read(path: str, start: int, length: int | None) -> bytes:
     """Return `length` bytes of the file `path` from `start`, or fewer if the file ends there."""
     fd, found = open_regular(path, os.O_RDONLY)
     try:
-        return _read_all(fd, found.st_size, start, length)
+        there = found.st_size - start
+        want = there if length is None else min(there, length)
+        if want <= 0:
+            return b""
+        if start:
+            os.lseek(fd, start, os.SEEK_SET)
+        data = os.read(fd, want)
+        if len(data) == want:
+            return data
+        parts = [data]
+        while parts[-1] and (want := want - len(parts[-1])) > 0:
+            parts.append(os.read(fd, want))
+        return b"".join(parts)
     finally:
         os.close(fd)
 
@@ -123,22 +135,6 @@ def check_regular(found: os.stat_result, path: str) -> None:
         if sort == FOLDER:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         raise SpecialError(sort, path)
-
-
-def _read_all(fd: int, size: int, start: int, length: int | None) -> bytes:
-    there = size - start
-    want = there if length is None else min(there, length)
-    if want <= 0:
-        return b""
-    if start:
-        os.lseek(fd, start, os.SEEK_SET)
-    data = os.read(fd, want)
-    if len(data) == want:
-        return data
-    parts = [data]
-    while parts[-1] and (want := want - len(parts[-1])) > 0:
-        parts.append(os.read(fd, want))
-    return b"".join(parts)
 
 
 def write_new(path: str, data: bytes, *, durable: bool) -> None:

@@ -1,16 +1,16 @@
-"""From keys to paths, and what may stand in the way of making one."""
+"""From keys to paths, what may stand in the way of making one, and flushing files and their names to the disk."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import TypeVar
 
 from molexp.contracts import Store, check_key
-from molexp.errors import StoreError, WorkspaceMovedError
+from molexp.errors import StoreError, StorePermissionError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._errors import Action, LinkedFolderError, translate
 from molexp_fs._files import TEMP_PREFIX
@@ -23,6 +23,7 @@ _WINDOWS = os.name == "nt"
 _NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+").fullmatch  # of nearly all files
 _SHORT = 255  # characters of a key that needs no look at its length
 _T = TypeVar("_T")
+_MANY = 16  # files that are flushed faster by flushing all there is
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
 
 
@@ -89,7 +90,7 @@ class Folder:
         path = self.path(key)
         folder = key.rpartition("/")[0]
         if folder and folder not in self._plain:
-            self._refuse_links(folder, key, action)
+            self._look(folder, key, action)
         return path if action != "read" or key.isascii() else respelled(self.base, key)
 
     def reach_folder(self, prefix: str) -> str:
@@ -97,7 +98,7 @@ class Folder:
         if not prefix:
             return self.base
         path = self.path(prefix)
-        return path if prefix in self._plain or self._refuse_links(prefix, prefix, "read") else ""
+        return path if prefix in self._plain or self._look(prefix, prefix, "read") else ""
 
     def path_to_make(self, key: str) -> str:
         """Return the path of a key about to be made; its folder is made too if this store has not used it before.
@@ -112,12 +113,8 @@ class Folder:
         if folder not in self._plain:
             if self._root is None:
                 self._root = self._here()
-            try:
+            with suppress(OSError):  # whoever makes the file meets the same error, and names the key
                 self._make(folder, key)
-            except LinkedFolderError as error:
-                raise self.error(error, key, "write") from error
-            except OSError:
-                pass  # whoever makes the file meets the same error, and names the key
         return path
 
     def forget(self) -> None:
@@ -126,29 +123,22 @@ class Folder:
         self.flushed.clear()
         self.made_in.clear()
 
-    def _refuse_links(self, folder: str, key: str, action: Action) -> bool:
-        """Return False if the folder is missing."""
-        try:
-            return self._look(folder)
-        except LinkedFolderError as error:
-            raise self.error(error, key, action) from error
-
     def _make(self, folder: str, key: str) -> None:
         """Make `folder` and those above it that are missing, as long as the workspace that was opened still lies here.
 
         Raises:
-            LinkedFolderError: one of them is a link.
+            SpecialFileError: one of them is a link.
             WorkspaceMovedError: it does not; what is missing here is missing for that reason.
         """
         plain = self._plain
         if (above := folder.rpartition("/")[0]) not in plain and above:
-            self._look(above)
+            self._look(above, key, "write")
         path = self.base + folder if folder else self.base[:-1] or "/"
         try:
             os.mkdir(path)
         except FileExistsError:
             if folder:
-                self._look(folder)
+                self._look(folder, key, "write")
             else:
                 self.remember(folder)
             return
@@ -196,8 +186,12 @@ class Folder:
             return None
         return found.st_dev, found.st_ino
 
-    def _look(self, folder: str) -> bool:
-        """Look at those of the folders on the way to `folder` that were not seen before; return False if one is missing."""
+    def _look(self, folder: str, key: str, action: Action) -> bool:
+        """Look at those of the folders on the way to `folder` that were not seen before; return False if one is missing.
+
+        Raises:
+            KeyNotFoundError, SpecialFileError: one of them is a link; see `reach`.
+        """
         above = folder.rpartition("/")[0]
         at = len(above) if above in self._plain else 0
         while at < len(folder):
@@ -210,7 +204,8 @@ class Folder:
             except OSError as error:
                 return not isinstance(error, FileNotFoundError)  # whoever uses it meets the same error
             if (sort := files.sort_of(found)) == files.LINK:
-                raise LinkedFolderError(part, self.base + part)
+                link = LinkedFolderError(part, self.base + part)
+                raise self.error(link, key, action) from link
             if sort != files.FOLDER:
                 return True
             self.remember(part)
@@ -250,6 +245,68 @@ class Folder:
     def error(self, error: OSError, key: str, action: Action) -> StoreError:
         """Return the error of MolExp for `error`; the caller raises it from that."""
         return translate(error, key, self.url, action)
+
+    # ------------------------------------------------------------------------------------------------------ flushing
+
+    def flush(self, paths: Collection[str], *, content: bool, names: bool) -> None:
+        """Flush the bytes of each file, then the names.
+
+        Raises:
+            StoreError: it could not be done.
+        """
+        if len(paths) >= _MANY and self._everything():
+            return
+        for path in paths if content else ():
+            try:
+                files.sync_file(path)
+            except OSError as error:
+                self._pass_over(error, path)
+        if names:
+            self._flush_names(paths)
+
+    def _everything(self) -> bool:
+        """Flush the whole file system by one call, if there is one. Tell whether there is."""
+        try:
+            return files.sync_all(self.base)
+        except FileNotFoundError:
+            return True  # and nothing to flush
+        except OSError as error:
+            raise self.error(error, "", "write") from error
+
+    def _flush_names(self, paths: Iterable[str]) -> None:
+        """Flush the folder of each path, once, and the folders above those that were not seen before."""
+        known, made_in = self.flushed, self.made_in
+        due = set(map(files.folder_of_path, paths))
+        lowest = len(self.base) - 1  # the length of the store's own folder
+        new: list[str] = []
+        for folder in due - known:
+            above = folder
+            while above not in known and len(above) >= lowest:
+                new.append(above)
+                known.add(above)
+                above = files.folder_of_path(above)
+                due.add(above)
+        if len(known) >= REMEMBERED:
+            known.clear()
+        try:
+            for folder in sorted(due, key=len, reverse=True):
+                inner = made_in.pop(folder, ())
+                try:
+                    files.sync_folder(folder)
+                except OSError as error:
+                    self._pass_over(error, folder)
+                known.update(inner)
+        except BaseException:
+            known.difference_update(new)
+            raise
+
+    def _pass_over(self, error: OSError, path: str) -> None:
+        """Ignore files that were deleted, and folders above the store that we may not open."""
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            return
+        found = self.error(error, path[len(self.base) :], "write")
+        if not (isinstance(found, StorePermissionError) and len(path) < len(self.base) - 1):
+            raise found from error
 
 
 class Followed(Folder):

@@ -20,7 +20,6 @@ from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
 from molexp_fs._naming import Naming, capabilities
 from molexp_fs._streams import FileAppender, FileWriter
-from molexp_fs._syncing import Syncing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +66,6 @@ class LocalStore(Store):
         self.capabilities: frozenset[Capability] = capabilities()
         self._naming = Naming(durable=False)
         self._folder = Folder(folder, self, durable=False)
-        self._syncing = Syncing(self._folder)
         self.durability = durability
 
     @property
@@ -270,7 +268,7 @@ class LocalStore(Store):
             StoreError: it could not be flushed, and a power loss may lose it.
         """
         if self.durability == "end":  # "always" has done so already
-            self._syncing.flush(dict.fromkeys(map(self._folder.path, keys)), content=content, names=names)
+            self._folder.flush(dict.fromkeys(map(self._folder.path, keys)), content=content, names=names)
 
     # -------------------------------------------------------------------------------------------------- capabilities
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from molexp._assets.payloads import refuse_twice
+from molexp._assets.payloads import written_twice
 from molexp._storage.hashing import folder_hash, hashed
 from molexp._values.ids import check_payload_name, fold_name, new_token
 from molexp.contracts import Store
@@ -61,7 +61,8 @@ class FolderSink:
     @contextmanager
     def folder(self) -> Iterator[Path]:
         """Give an empty local folder to write files to, which are taken when the block ends without an error."""
-        refuse_twice(self.name, self.written)
+        if self.written:
+            raise written_twice(self.name)
         self.abandon()
         self._staged = self._store.stage(self.key)
         path = self._staged.path

@@ -160,10 +160,9 @@ class Metrics:
             taken = next(name for name in OWN if name in more)
             raise ValueError(f"No metric can be called {taken!r}, which every point has. Use another name.")
         self._step = step = self._step + 1 if step is None else step if type(step) is int else _whole(step)
-        if self._growing is not None:
-            self._write({"step": step, "time": time.time(), **more})
-
-    def _write(self, point: dict[str, Any]) -> None:
+        if self._growing is None:
+            return
+        point = {"step": step, "time": time.time(), **more}
         for name, value in point.items():
             if (
                 type(name) is not str
@@ -175,7 +174,6 @@ class Metrics:
             ):
                 point = plain(point, where="metrics", nan=True)
                 break
-        assert self._growing is not None, "points are written where there is a run"
         self._growing.log(point)
 
     def flush(self) -> None:

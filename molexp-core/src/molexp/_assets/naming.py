@@ -13,7 +13,7 @@ from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
 from molexp._recording.writer import Recorder
-from molexp._values.ids import asset_id, check_payload_name, new_token, payload_names
+from molexp._values.ids import above, asset_id, check_payload_name, new_token, payload_names
 from molexp._values.times import parse_time, utc_now
 from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer
@@ -107,7 +107,7 @@ class AttemptAssets:
         """
         if type(name) is not str:
             name = check_payload_name(name, f"{kind.name} name")
-        name, payload, folded = payload_names(name, kind.name, kind.folder, kind.suffix)
+        name, payload, folded, folders = payload_names(name, kind.name, kind.folder, kind.suffix)
         with self.writer.lock:
             self.recorder.check()
             if (slot := self._slots.get(folded)) is not None:
@@ -115,10 +115,9 @@ class AttemptAssets:
                     whom = f"task {slot.task!r}" if slot.task else f"{slot.kind.name} {slot.name!r} of this run"
                     raise AssetExistsError(name, owner=whom)
                 return slot
-            above = _above(folded)
-            if folded in self._folders or not self._slots.keys().isdisjoint(above):
-                raise self._file_or_folder(folded, above, name)
-            for folder in above:
+            if folded in self._folders or not self._slots.keys().isdisjoint(folders):
+                raise self._file_or_folder(folded, folders, name)
+            for folder in folders:
                 self._folders[folder] = self._folders.get(folder, 0) + 1
             base = f"{self.writer.payloads}/{kind.folder}"
             slot = self._slots[folded] = Slot(kind, name, task, f"{base}/{payload}")
@@ -129,9 +128,8 @@ class AttemptAssets:
                 slot.apart = self._apart(kind, name) if task is None else ""
                 aside = writer != FIRST if slot.apart else bool(self.writer.outbox)
                 if aside and kind.folder == "logs":
-                    slot.key = slot.fallbacks[
-                        0
-                    ]  # others may have logs of that name: the plain one is the coordinator's
+                    # Others may have logs of that name: the plain one is the coordinator's.
+                    slot.key = slot.fallbacks[0]
             return slot
 
     def _apart(self, kind: AssetKind[Any, Any], name: str) -> str:
@@ -163,7 +161,7 @@ class AttemptAssets:
             with self.writer.lock:
                 for folded in [folded for folded, kept in self._slots.items() if kept is slot]:
                     del self._slots[folded]  # in place: those of all tasks have them in common
-                    for folder in _above(folded):
+                    for folder in above(folded):
                         self._folders[folder] -= 1
                         if not self._folders[folder]:
                             del self._folders[folder]
@@ -254,16 +252,7 @@ class AttemptAssets:
             _library=self.library,
         )
 
-    def _file_or_folder(self, folded: str, above: Iterable[str], name: str) -> AssetExistsError:
+    def _file_or_folder(self, folded: str, folders: Iterable[str], name: str) -> AssetExistsError:
         """Return the error for a name that would be a file and a folder of other names."""
-        slot = next(slot for other, slot in self._slots.items() if other in above or other.startswith(f"{folded}/"))
+        slot = next(slot for other, slot in self._slots.items() if other in folders or other.startswith(f"{folded}/"))
         return AssetExistsError(name, owner=f"{slot.kind.name} {slot.name!r}: a name is a file or a folder, not both")
-
-
-def _above(name: str) -> list[str]:
-    """Return the folders that a name lies in, the innermost first."""
-    found: list[str] = []
-    while (end := name.rfind("/")) > 0:
-        name = name[:end]
-        found.append(name)
-    return found

@@ -68,7 +68,8 @@ class PayloadSink:
 
     def write(self, data: bytes) -> None:
         """Take the whole payload at once."""
-        refuse_twice(self.name, self.written)
+        if self.written:
+            raise written_twice(self.name)
         self.written = True
         self._data = bytes(data)
         self.size = len(self._data)
@@ -112,7 +113,8 @@ class PayloadSink:
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """Give a binary stream to write to; what is small arrives in one operation, what is large streams."""
-        refuse_twice(self.name, self.written)
+        if self.written:
+            raise written_twice(self.name)
         self.written = True
         stream = _Stream(self.name, self._stream_to_store)
         try:
@@ -143,7 +145,8 @@ class PayloadSink:
             if not path.is_file():
                 raise FileNotFoundError(f"Nothing was written to {path}: {self.name!r} has no content to save.")
             if self._outbox is None and path.stat().st_size > SMALL and staged.take():
-                refuse_twice(self.name, self.written)
+                if self.written:
+                    raise written_twice(self.name)
                 self.written = True
                 with path.open("rb") as file:
                     self.size, self.content_hash = hashed(file)
@@ -325,10 +328,9 @@ class _HashBeside:
             self._error = error
 
 
-def refuse_twice(name: str, written: bool) -> None:
-    """Raise `ValueError` if a payload was written already."""
-    if written:
-        raise ValueError(f"The payload of {name!r} was written already; a kind writes it once.")
+def written_twice(name: str) -> ValueError:
+    """Return the error about a payload that was written already."""
+    return ValueError(f"The payload of {name!r} was written already; a kind writes it once.")
 
 
 def _drop(large: StreamWriter | None) -> None:

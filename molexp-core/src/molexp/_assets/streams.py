@@ -8,6 +8,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from molexp._assets.builtin_kinds import LogKind
 from molexp._assets.logs import LogReader
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._recording.writer import Writer
@@ -270,8 +271,8 @@ class LogHandle(io.TextIOBase):
         ['step 2']
     """
 
-    def __init__(self, growing: Growing | None, name: str) -> None:
-        self._growing = growing
+    def __init__(self, assets: AttemptAssets | None, name: str, task: str | None) -> None:
+        self._growing = None if assets is None else grow(assets, LogKind.name, name, task, Growing)
         self._log_name = name
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 from msgspec.structs import replace
 
 from molexp._catalog.compaction.snapshots import damaged_parts
+from molexp._catalog.index.index import owners_of
 from molexp._catalog.index.stored import GONE, compare
 from molexp._catalog.query.answers import Asking, Question, Row
 from molexp._catalog.query.paging import Pager, in_pages
@@ -337,11 +338,11 @@ class Catalog:
             findings.append(Finding(index.location, f"the index cannot be trusted: {damage}", "begun anew"))
         self._refresh()
         known = index.known()
-        going_on = known.open | {layout.owner_of(key) for _, key in known.pending}
+        going_on = known.open | owners_of(known.pending)
         differing, rows = index.anew(self._read_and_compare) if self._session.workspace.exists() else ([], 0)
         if differing:  # later announcements are no fault of the index
             news = read_news(self._session.store, known.journals)
-            going_on |= {layout.owner_of(key) for _, key in news.announced}
+            going_on |= owners_of(news.announced)
         told = going_on | {owner for owner, *_ in index.known().doubts}  # of what cannot be read, the reason is told
         for owner, key, what in differing:
             if owner not in (told if what == GONE else going_on):

@@ -90,7 +90,7 @@ class Experiment(PastRuns[Run], Scope):
         self.path: str = f"{project.id}/{id}"
         self._session: Session = project._session
         self._definition = definition
-        self._repeats: dict[str, Any] | None = None
+        self._repeats: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._space = own_copy(space)
         self._replicas = replicas
 
@@ -137,15 +137,16 @@ class Experiment(PastRuns[Run], Scope):
             self._definition = require_definition(self._session.store, self.path)
         return self._definition
 
-    def _repeated(self) -> dict[str, Any]:
-        """Return what the definition of each run repeats of it.
+    def _repeated(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the definition of each run repeats of it, and its params, over which it has its own.
 
         Raises:
             SchemaError: a newer MolExp has made it: nothing is created in it.
         """
         if self._repeats is None:
             check_schema(self._known(), layout.definition_key(self.path, self.revision), schemas.DEFINITION)
-            self._repeats = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
+            said = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
+            self._repeats = said, self._known().get("params") or {}
         return self._repeats
 
     def _check_writable(self) -> None:

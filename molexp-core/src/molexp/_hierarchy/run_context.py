@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from molexp._assets.naming import AttemptAssets
 from molexp._record.causes import Ending
 from molexp._recording import current
-from molexp._recording.signals.handlers import Terminated
-from molexp._recording.signals.interruption import Interrupter
+from molexp._recording.signals.handlers import Interrupter, Terminated
 from molexp._running.context import Context, describe_error
 from molexp._running.endings import judge
 from molexp._running.start import begin

@@ -54,8 +54,8 @@ class Parent(Protocol):
     def _known(self) -> dict[str, Any]:
         """Return the definition, which is not needed to find a run that is there."""
 
-    def _repeated(self) -> dict[str, Any]:
-        """Return what the definition of each run repeats of it; raise if a newer MolExp has made it."""
+    def _repeated(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what the definition of each run repeats of it, and its params; raise if a newer MolExp has made it."""
 
 
 class Made(Struct, frozen=True):
@@ -215,21 +215,22 @@ class Deriving:
 
 def _create(
     experiment: Parent,
-    repeated: Mapping[str, Any],
+    repeated: tuple[Mapping[str, Any], Mapping[str, Any]],
     run_id: str,
     said: Mapping[str, Any],
     written: Callable[[str], None],
 ) -> Made | None:
     """Create a run that was announced, and tell `written` the key of its definition; None if there is one."""
     path, own, config = f"{experiment.path}/{run_id.lower()}", said["own_parameters"], said["config"]
+    of_experiment, params = repeated
     definition = {
         "schema": schemas.DEFINITION,
         "type": "run",
         "id": run_id,
-        **repeated,
+        **of_experiment,
         "token": new_token(),
         "created_at": said.get("created_at") or utc_now(),
-        "parameters": {**(experiment._known().get("params") or {}), **own},
+        "parameters": {**params, **own},
         "own_parameters": own,
         "replica": said["replica"],
         "profile": said["profile"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.columns import asked_of, unpacked
 from molexp._query.evaluation import ABSENT, reach
-from molexp._record.causes import cause_of_run
+from molexp._record.folding import cause_of_run
 from molexp._values.copies import own_copy
 from molexp._values.documents import decode_object
 from molexp._values.ids import nearest, spelled

@@ -21,10 +21,10 @@ from molexp._profiles import use_profiles
 from molexp._provenance.secrets import arguments_without_secrets
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._record.causes import Ending
-from molexp._record.events import claim_events
 from molexp._record.folding import AttemptFacts
 from molexp._record.metrics import OWN
 from molexp._recording.attempt import Attempt
+from molexp._recording.writer import claim_events
 from molexp._running.context import Context
 from molexp._running.start import busy
 from molexp._storage import layout, schemas

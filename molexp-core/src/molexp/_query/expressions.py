@@ -14,7 +14,6 @@ from msgspec import Struct
 Op: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">=", "in", "contains", "like", "null"]
 Item: TypeAlias = "int | float | str | bool | tuple[Item, ...] | None"
 
-KEYWORDS = frozenset(["and", "between", "false", "in", "inf", "is", "like", "nan", "not", "null", "or", "true"])
 ORDERS = frozenset(["<", "<=", ">", ">="])
 ALIASES = {"parameters": "params"}
 """Other names of roots: a row has ``parameters``, as in ``run.json``, and a query says ``params``."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from molexp._query.expressions import KEYWORDS, quoted
+from molexp._query.expressions import quoted
 from molexp._values.numbers import integer
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
 
-Kind: TypeAlias = Literal["name", "keyword", "text", "number", "sign", "end"]
+Kind: TypeAlias = Literal["name", "keyword", "constant", "text", "number", "sign", "end"]
 
+VALUES = ("constant", "text", "number")
+"""The kinds of tokens that are values."""
+
+_KEYWORDS = frozenset(["and", "between", "in", "is", "like", "not", "or"])
+_CONSTANTS = {"true": True, "false": False, "null": None, "inf": float("inf"), "nan": float("nan")}
 _QUOTED = r""""(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'"""
 _TEXT = re.compile(_QUOTED, re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
@@ -55,7 +60,7 @@ class Token(NamedTuple):
 
     Attributes:
         kind: its kind.
-        value: the parts of a field's name, a keyword in lower case, a text, a number, or a sign.
+        value: the parts of a field's name, a keyword in lower case, a constant, a text, a number, or a sign.
         start: the position of its first character.
         end: the position behind its last character.
     """
@@ -117,8 +122,10 @@ def _number(text: str, found: re.Match[str]) -> Token:
 def _name(text: str, root: re.Match[str]) -> Token:
     """Return a keyword, or all parts of a field's name."""
     start, end, parts = root.start(), root.end(), [root[0]]
-    if (keyword := root[0].lower()) in KEYWORDS:
-        return Token("keyword", keyword, start, end)
+    if (word := root[0].lower()) in _CONSTANTS:
+        return Token("constant", _CONSTANTS[word], start, end)
+    if word in _KEYWORDS:
+        return Token("keyword", word, start, end)
     while text[end : end + 1] in (".", "["):
         if (found := _PART.match(text, end)) is None:
             raise _no_part(text, end)

@@ -20,7 +20,7 @@ from molexp._query.expressions import (
     fields_of,
     negated,
 )
-from molexp._query.lexer import Token, read_token, shortened
+from molexp._query.lexer import VALUES, Token, read_token, shortened
 from molexp._values.ids import nearest
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
@@ -31,7 +31,6 @@ MAX_LENGTH = 65_536
 _OPS: dict[str, Op] = {"=": "==", "<>": "!=", "==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLIPPED: dict[Op, Op] = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPERATORS = ("not", "in", "like", "between", "is", *_OPS)
-_CONSTANTS = {"true": True, "false": False, "null": None, "inf": float("inf"), "nan": float("nan")}
 _CLOSING = {"(": ")", "[": "]"}
 _NAMED = 12  # roots in a message
 _LIST = ("tags",)  # the one field of users that is always a list
@@ -78,7 +77,14 @@ class _Parser:
     """Parses one query; `_token` is the next token of it."""
 
     def __init__(self, text: str, roots: Collection[str] | None) -> None:
-        _check_text(text)
+        if len(text) > MAX_LENGTH:
+            reason = f"it has {len(text)} characters, at most {MAX_LENGTH} are read"
+            raise QueryError(text, MAX_LENGTH, reason, hint="Ask for less at once, or filter the rows in Python.")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            reason = f"a lone surrogate (U+{ord(text[error.start]):04X}) is not text"
+            raise QueryError(text, error.start, reason, hint="No record holds one; leave it out.") from None
         self._text = text
         self._roots = roots
         self._token: Token = read_token(text, 0)
@@ -99,7 +105,7 @@ class _Parser:
 
     def only_field(self) -> Field:
         """Parse a text that is the name of a field."""
-        if not self._is_name:
+        if self._token.kind != "name":
             raise self._expected("the name of a field", "As in results.loss.")
         field = self._field()
         if not self._at_end:
@@ -112,15 +118,6 @@ class _Parser:
     @property
     def _at_end(self) -> bool:
         return self._token.kind == "end"
-
-    @property
-    def _is_name(self) -> bool:
-        return self._token.kind == "name"
-
-    @property
-    def _is_scalar(self) -> bool:
-        token = self._token
-        return token.kind in ("text", "number") or (token.kind == "keyword" and token.value in _CONSTANTS)
 
     def _advance(self) -> Token:
         """Return the next token, and go on to the one after it."""
@@ -207,22 +204,21 @@ class _Parser:
         return _joined("and", found)
 
     def _compared(self, left: _Operand, op: Op, right: _Operand) -> Expression:
-        if isinstance(left, Field):
-            return Condition(left, op, right) if isinstance(right, Field) else self._against(left, op, right)
+        if isinstance(left, _Literal):
+            left, op, right = right, _FLIPPED[op], left
+        if isinstance(left, _Literal):
+            raise self._wrong(right, "two values are compared", "One side is a field, as in params.lr < 0.01.")
         if isinstance(right, Field):
-            return self._against(right, _FLIPPED[op], left)
-        raise self._wrong(left, "two values are compared", "One side is a field, as in params.lr < 0.01.")
-
-    def _against(self, field: Field, op: Op, literal: _Literal) -> Expression:
-        value = literal.value
+            return Condition(left, op, right)
+        value = right.value
         if op in ORDERS and (value is None or isinstance(value, tuple)):
             what = "null has" if value is None else "lists have"
-            raise self._wrong(literal, f"{what} no order", "It can be compared by == and != only.")
+            raise self._wrong(right, f"{what} no order", "It can be compared by == and != only.")
         if value is None:
-            return Condition(field, "null") if op == "==" else negated(Condition(field, "null"))
+            return Condition(left, "null") if op == "==" else negated(Condition(left, "null"))
         if not isinstance(value, tuple):
-            self._refuse_list(field, literal.start)
-        return Condition(field, op, value)
+            self._refuse_list(left, right.start)
+        return Condition(left, op, value)
 
     def _between(self, left: _Operand) -> Expression:
         low = self._operand(value=True)
@@ -276,8 +272,9 @@ class _Parser:
 
     def _null(self, left: _Operand) -> Expression:
         is_negated = self._takes("not")
-        if not self._takes("null"):
+        if self._token[:2] != ("constant", None):
             raise self._expected("null after is", f"Equality is written {'!=' if is_negated else '=='}.")
+        self._advance()
         if isinstance(left, _Literal):
             raise self._wrong(left, "expected a field before is", "As in results.loss is null.")
         is_null = Condition(left, "null")
@@ -292,11 +289,11 @@ class _Parser:
             value: True where people write a value, as after ``==``: a name may be a text that lacks its quotes.
         """
         start = self._token.start
-        if self._is_scalar:
-            return _Literal(self._scalar(), start)
+        if self._token.kind in VALUES:
+            return _Literal(self._advance().value, start)
         if self._sees("["):
             return _Literal(self._list(), start)
-        if self._is_name:
+        if self._token.kind == "name":
             return self._field(value=value)
         hint = "A list to compare with is written in brackets: [1, 2]." if self._sees("(") else ""
         raise self._expected("a value or a field" if value else "a field or a value", hint)
@@ -309,11 +306,6 @@ class _Parser:
             raise self._unknown(token, value)
         return Field((known_as, *below), token.start)
 
-    def _scalar(self) -> Item:
-        token = self._advance()
-        value: Item = _CONSTANTS[token.value] if token.kind == "keyword" else token.value
-        return value
-
     def _list(self, depth: int = 1) -> tuple[Item, ...]:
         """Parse a list of values, whose parenthesis or bracket comes next."""
         opening = self._advance()
@@ -325,8 +317,8 @@ class _Parser:
         while not self._takes(closing):
             if self._sees("["):
                 items.append(self._list(depth + 1))
-            elif self._is_scalar:
-                items.append(self._scalar())
+            elif self._token.kind in VALUES:
+                items.append(self._advance().value)
             else:
                 raise self._no_item(opening, f"a value or {closing}")
             if not self._sees(closing) and not self._takes(","):
@@ -369,7 +361,7 @@ class _Parser:
             hint = f"Say what it should be: {name} == true, or {name} is not null."
             return self._wrong(left, f"the field {name} alone is not a condition", hint)
         hint = "As in params.lr < 0.01."
-        if isinstance(left, Field) and len(left.parts) > 1 and self._is_name:
+        if isinstance(left, Field) and len(left.parts) > 1 and self._token.kind == "name":
             *above, last = left.parts
             whole = Field((*above, f"{last} {self._token.value[0]}"))
             hint = f"If the name has a blank, quote it: {shortened(whole.name)}."
@@ -391,20 +383,13 @@ class _Parser:
         if self._at_end:
             hint = f"Put a {_CLOSING[opening.value]} where it ends."
             return self._wrong(opening, f"this {opening.value} is not closed", hint)
-        hint = f"If it is text, quote it: '{self._shown(self._token)}'." if self._is_name else 'As in ("a", "b").'
+        hint = (
+            f"If it is text, quote it: '{self._shown(self._token)}'."
+            if self._token.kind == "name"
+            else 'As in ("a", "b").'
+        )
         return self._expected(wanted, hint)
 
 
 def _joined(word: Literal["and", "or"], parts: list[Expression]) -> Expression:
     return parts[0] if len(parts) == 1 else Joined(word, tuple(parts))
-
-
-def _check_text(text: str) -> None:
-    if len(text) > MAX_LENGTH:
-        reason = f"it has {len(text)} characters, at most {MAX_LENGTH} are read"
-        raise QueryError(text, MAX_LENGTH, reason, hint="Ask for less at once, or filter the rows in Python.")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        reason = f"a lone surrogate (U+{ord(text[error.start]):04X}) is not text"
-        raise QueryError(text, error.start, reason, hint="No record holds one; leave it out.") from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter
@@ -37,13 +36,8 @@ _AT = late(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # as `utc_now` writes tim
 
 def attempt_numbers(listing: Listing) -> list[int]:
     """Return the attempts that an ``executions`` folder shows, oldest first."""
-    return sorted({int(match[1]) for match, _ in _files_of_attempts(listing)})
-
-
-def _files_of_attempts(listing: Listing) -> list[tuple[re.Match[str], Stat]]:
-    """Return the claims and ends that an ``executions`` folder shows, each with what its name says."""
-    entries = listing.entries
-    return [(match, one) for one in entries if (match := _ATTEMPT.fullmatch(one.key, one.key.rfind("/") + 1))]
+    names = (entry.key.rpartition("/")[2] for entry in listing.entries)
+    return sorted({int(match[1]) for match in map(_ATTEMPT.fullmatch, names) if match})
 
 
 def attempts_to_read(executions: str, stats: Iterable[Stat]) -> list[str]:
@@ -74,10 +68,11 @@ def read_attempts(store: Store, run_folder: str, cover: dict[str, int] | None = 
     """
     listing = store.children(layout.executions(run_folder))
     numbers, sizes, attempts = set[int](), {} if cover is None else cover, list[AttemptFacts]()
-    for match, entry in _files_of_attempts(listing):
-        numbers.add(int(match[1]))
-        if entry.size != len(VOID):
-            sizes[match[0]] = entry.size
+    for entry in listing.entries:
+        if match := _ATTEMPT.fullmatch(entry.key, entry.key.rfind("/") + 1):
+            numbers.add(int(match[1]))
+            if entry.size != len(VOID):
+                sizes[match[0]] = entry.size
     for number in sorted(numbers):
         attempts.append(attempt := _read_attempt(store, run_folder, number, listing))
         if attempt.problem and (name := attempt.problem_key.rpartition("/")[2]) in sizes:

@@ -19,7 +19,7 @@ REQUEUED = "was requeued (restart"
 
 _BY_NAME = {"MemoryError": Cause.OUT_OF_MEMORY, "OutOfMemoryError": Cause.OUT_OF_MEMORY}  # the latter is PyTorch's
 _BY_NAME["TaskTimeoutError"] = Cause.TIMEOUT
-_ENDED_BADLY = (*map(str, (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.INTERRUPTED)),)  # no other end has a cause
+ENDED_BADLY = (*map(str, (RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.INTERRUPTED)),)  # no other end has a cause
 
 
 class Ending(Struct, frozen=True):
@@ -86,25 +86,6 @@ def cause_of(said: Mapping[str, Any]) -> str | None:
         return known
     told = _told(said)
     return str(told) if told is not None else None
-
-
-def shown_attempts(document: Mapping[str, Any]) -> list[Any]:
-    """Return what a run's ``run.json`` says of each attempt, oldest first."""
-    history = document.get("execution_history")
-    return history if isinstance(history, list) else []
-
-
-def newest_attempt(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a run's ``run.json`` says of its newest attempt; empty if there is none."""
-    history = shown_attempts(document)
-    return history[-1] if history and isinstance(history[-1], dict) else {}
-
-
-def cause_of_run(document: Mapping[str, Any]) -> str | None:
-    """Return the cause of the newest attempt's end, of a run as ``run.json`` has it."""
-    last = newest_attempt(document)
-    status, cause = document.get("status"), document.get("cause") or last.get("cause")
-    return cause_of({**last, "status": status, "cause": cause}) if cause or status in _ENDED_BADLY else None
 
 
 def _told(said: Mapping[str, Any]) -> Cause | None:

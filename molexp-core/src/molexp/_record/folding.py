@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from molexp._record.causes import cause_of
+from molexp._record.causes import ENDED_BADLY, cause_of
 from molexp._record.rank_events import heard, rank_history
 from molexp._values.numbers import count, is_count
 from molexp._values.status import UNENDED, RunStatus
@@ -54,9 +54,8 @@ class Contents(Struct, eq=False):
     workflow: dict[str, Any] | None = None
     ranks: dict[str, dict[str, Any]] = field(default_factory=dict)  # the fate of ranks other than 0, by their numbers
     rank_of: dict[str, int] = field(default_factory=dict)  # the rank that said a result, where several may
-    used: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # asset, when first, and task if it was one: each pair once
+    # asset, when first, and task if it was one: each pair once
+    used: list[dict[str, Any]] = field(default_factory=list)
     missed: list[dict[str, Any]] = field(default_factory=list)  # names that tasks looked for in vain
     logged: dict[str, Any] = field(default_factory=dict)  # by payload key: the metrics that this process is writing
     _retries: dict[str, int] = field(default_factory=dict)  # the newest retry of each task
@@ -408,3 +407,22 @@ def fold_run(
     else:
         status = RunStatus.CANCELLED if edits.cancel_of(0) else RunStatus.PENDING
     return RunState(definition, status, results, ordered, edits, problems)
+
+
+def shown_attempts(document: Mapping[str, Any]) -> list[Any]:
+    """Return what a run's ``run.json`` says of each attempt, oldest first."""
+    history = document.get("execution_history")
+    return history if isinstance(history, list) else []
+
+
+def newest_attempt(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a run's ``run.json`` says of its newest attempt; empty if there is none."""
+    history = shown_attempts(document)
+    return history[-1] if history and isinstance(history[-1], dict) else {}
+
+
+def cause_of_run(document: Mapping[str, Any]) -> str | None:
+    """Return the cause of the newest attempt's end, of a run as ``run.json`` has it."""
+    last = newest_attempt(document)
+    status, cause = document.get("status"), document.get("cause") or last.get("cause")
+    return cause_of({**last, "status": status, "cause": cause}) if cause or status in ENDED_BADLY else None

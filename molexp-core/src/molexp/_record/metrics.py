@@ -153,15 +153,15 @@ def to_document(one: Series, *, steps: bool = False) -> dict[str, Any]:
 def from_document(found: Any) -> Series | None:
     """Return the statistics of a name that a document has; None if they are not what MolExp writes."""
     try:
-        last, least, greatest = (_number(found.get(name, _NAN)) for name in ("last", "min", "max"))
-        lowest, highest = found["steps"]
-        step = found["step"]
-        one = [last, step, least, found.get("min_step", step), greatest, found.get("max_step", step), found["count"]]
+        get, step, (lowest, highest) = found.get, found["step"], found["steps"]
+        last, least, greatest = map(_number, (get("last", _NAN), get("min", _NAN), get("max", _NAN)))
+        min_step, max_step, points = get("min_step", step), get("max_step", step), found["count"]
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    one += [lowest, highest]
-    are_steps = all(type(one[place]) is int for place in (_STEP, _MIN_STEP, _MAX_STEP, LOWEST, HIGHEST))
-    return one if None not in (last, least, greatest) and are_steps and is_count(one[_COUNT]) else None
+    are_steps = {*map(type, (step, min_step, max_step, lowest, highest))} == {int}
+    if None in (last, least, greatest) or not are_steps or not is_count(points):
+        return None
+    return [last, step, least, min_step, greatest, max_step, points, lowest, highest]
 
 
 def merge(older: Series, newer: Series) -> Series:
@@ -264,16 +264,17 @@ def _kept(
 ) -> Iterator[tuple[dict[str, Series], int]]:
     """Yield what is left of each file of metrics, newest first: its names, and how many more it has."""
     limits: dict[str, Limits] = {}  # by task
+    own: list[tuple[str, Limits]] = []  # those that one attempt sets for those before it
     for attempt in reversed(attempts):
+        for task, lowest in own:
+            lower(limits.setdefault(task, {}), lowest)
+        own = []
         records = [one for one in attempt.contents.assets.values() if one.get("kind") == METRICS]
-        own: list[tuple[str, Limits]] = []
         for record in sorted(records, key=lambda one: str(one.get("created_at")), reverse=True):
             names, left_out, others = _summary(store, record, live)
             task = task_of(record)
             yield _below(store, record, names, limits.get(task, {})), left_out
             own += (task, {name: one[LOWEST] for name, one in names.items()}), (task, others)
-        for task, lowest in own:
-            lower(limits.setdefault(task, {}), lowest)
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:

@@ -8,9 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
-from molexp._record.causes import shown_attempts
 from molexp._record.fences import VOID, definition_keys, is_void
-from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
+from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run, shown_attempts
 from molexp._record.leases import Observer
 from molexp._record.looking import as_it_is
 from molexp._record.validation import check_shape, decode_document

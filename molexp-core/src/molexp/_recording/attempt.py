@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 from molexp._record.attempts import end_document, read_attempts, read_end, superseded
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED
-from molexp._record.events import EventLog
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
-from molexp._recording.writer import Writer
+from molexp._recording.writer import EventLog, Writer
 from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._storage.layout import claim_key, definition_key, end_key
@@ -90,8 +89,8 @@ class Attempt(Writer):
             parts: the parts of the claim that its end repeats, encoded.
             unseen: the run was created a moment ago under a made-up id, so nobody else can know of it.
         """
-        super().__init__(session.store, path, claim["attempt"], Contents(provenance=claim["provenance"]), log)
-        process = self.process = session.process
+        process, contents = session.process, Contents(provenance=claim["provenance"])
+        super().__init__(session.store, process, path, claim["attempt"], contents, log)
         self._session = session
         self.definition: dict[str, Any] = claim["definition"]
         self._ending = threading.RLock()  # one thread at a time ends it, and holds `lock` only in between
@@ -250,29 +249,30 @@ class Attempt(Writer):
         """
         if self.state == "inert" or (how is None and self._pending is None):
             return
-        with self.process.signals.resting(), self._ending:
-            if (wanted := self._pending or how) is None:
-                return
-            try:
-                if not self._begin_to_end():
+        try:
+            with self._ending:
+                if (wanted := self._pending or how) is None:
                     return
-                self.process.heart.remove(self)
-                end = self._seal(wanted)
-                key = self._create_end(end)
-            except RunSupersededError:
-                raise
-            except BaseException as problem:
-                if isinstance(problem, NotFoundError) and not isinstance(problem, StoreError):
-                    raise  # the run was freed
-                self._postpone(wanted, problem)
-                raise
-            if self._pending is not None:
-                self._pending = None
-            try:
-                if self.store.durability == "end":
-                    self.store.sync([key])  # if that fails, the attempt has ended, but a power loss may undo that
-            finally:
-                self._show(end)
+                try:
+                    if not self._begin_to_end():
+                        return
+                    self.process.heart.remove(self)
+                    end = self._seal(wanted)
+                    key = self._create_end(end)
+                except BaseException as problem:
+                    is_freed = isinstance(problem, NotFoundError) and not isinstance(problem, StoreError)
+                    if not (is_freed or isinstance(problem, RunSupersededError)):
+                        self._postpone(wanted, problem)
+                    raise
+                if self._pending is not None:
+                    self._pending = None
+                try:
+                    if self.store.durability == "end":
+                        self.store.sync([key])  # if that fails, the attempt has ended, but a power loss may undo that
+                finally:
+                    self._show(end)
+        finally:
+            self.process.signals.rest()
 
     def _postpone(self, how: Ending, problem: BaseException) -> None:
         """Keep an end that could not be written, for a full disk, a lost network or Ctrl-C: the next beat tries again."""
@@ -374,9 +374,8 @@ class Attempt(Writer):
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
-            unseen = (
-                began < self._unseen_until and self.path not in self.process.edited
-            )  # nobody else can have edited it
+            # Nobody else can have edited it.
+            unseen = began < self._unseen_until and self.path not in self.process.edited
             edits = Edits() if unseen else read_edits(self.store, self.path)
             state = fold_run(self.definition, [*older, this], edits, {})
             if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log

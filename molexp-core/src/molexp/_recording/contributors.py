@@ -9,9 +9,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.events import EventFile, EventLog
 from molexp._record.folding import Contents
-from molexp._recording.writer import Writer
+from molexp._recording.writer import EventFile, EventLog, Writer
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_name, executions, segment_key, segments, writer_name
 from molexp._values.documents import decode_lines, encode_line
@@ -51,7 +50,7 @@ class Contribution(Writer):
             head = {"run": path, "attempt": number, "owner": process.owner_document}
             log = EventSegments(store, segments(folder, number), self.token, head)
             log.write(line)
-        super().__init__(store, path, number, Contents(), log)
+        super().__init__(store, process, path, number, Contents(), log)
         self.suffix: str = self.token[:_SHORT]
         self.known = Everybody(self).records
 

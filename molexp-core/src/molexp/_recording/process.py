@@ -42,6 +42,9 @@ _SCHEDULER = (
 _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
 """Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
 
+_AT_ONCE = frozenset(("append", "local_path"))
+"""With these, what is recorded in a store, by commands too, lies where it is read from the first moment."""
+
 _WITH_ARGUMENTS = 2  # words of a command line, at least
 
 
@@ -219,7 +222,7 @@ class Process:
 
     def keeps(self, writer: Keeping) -> None:
         """Remember a writer whose records, or those of commands that it starts, do not reach its store at once."""
-        if not _takes_at_once(writer.store):
+        if not writer.store.capabilities >= _AT_ONCE:
             with self._lock:
                 self._keeping.add(writer)
 
@@ -229,7 +232,7 @@ class Process:
         Raises:
             StoreError: it does not, for now.
         """
-        if not _takes_at_once(store):
+        if not store.capabilities >= _AT_ONCE:
             with self._lock:
                 writers = [*self._keeping]
             for writer in writers:
@@ -326,11 +329,6 @@ class Process:
 
 
 _this: Process | None = None
-
-
-def _takes_at_once(store: Store) -> bool:
-    """Tell whether what is recorded there, by commands too, lies where it is read from the first moment."""
-    return {"append", "local_path"} <= store.capabilities
 
 
 def this_process() -> Process:

@@ -65,7 +65,6 @@ class Joined(Contribution):
         super().__init__(session.store, process, path, number, of_rank=rank.index)
         self.suffix: str = rank.suffix
         self.known = Ours(self).records
-        self.process = process
         self.rank: Rank = rank
         self.definition: dict[str, Any] = claim["definition"]
         self.interval: float = claim["lease"]["beat"]

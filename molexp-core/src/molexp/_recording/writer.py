@@ -1,4 +1,7 @@
-"""A writer records events of one attempt: the coordinator, which owns it, or another process that contributes."""
+"""A writer records events of one attempt: the coordinator, which owns it, or another process that contributes.
+
+Its events are lines that are appended to a file of its own, or segments where nothing can be appended.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,18 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from molexp._record.events import EventLog
 from molexp._record.folding import Contents
-from molexp._recording.process import this_process
 from molexp._storage import layout
-from molexp._storage.layout import end_key
+from molexp._storage.layout import claim_key, end_key
+from molexp._values.documents import encode_line
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
+from molexp.contracts import Appender, Store
 from molexp.errors import ContextClosedError, MolexpError, RunCancelledError
 
 if TYPE_CHECKING:
+    from molexp._recording.process import Process
     from molexp._storage.spool.outbox import Outbox
-    from molexp.contracts import Store
 
 
 State = Literal["recording", "stopped", "ending", "ended", "inert"]
@@ -59,6 +62,27 @@ class Recorder(Protocol):
         """Close `handle` before the end; raise if nobody would."""
 
 
+class EventLog(Protocol):
+    """A writer's events, in whichever form the store can hold."""
+
+    outbox: Outbox | None
+
+    def write(self, *events: dict[str, Any]) -> None:
+        """Record events. One thread at a time does."""
+
+    def flush(self) -> None:
+        """Bring everything that was recorded into the store."""
+
+    def seal(self) -> dict[str, int]:
+        """Return what an end says that it folded of this writer, once it is closed. Nothing is written afterwards."""
+
+    def check_place(self) -> None:
+        """Raise `WorkspaceMovedError` if what was written is not where it was."""
+
+    def close(self, *, late: bool = False) -> None:
+        """Bring everything into the store, also what the end repeats, if that is somebody else's."""
+
+
 class Writer:
     """Records the events of one writer of one attempt. Belongs to one process, and is inert in a forked one."""
 
@@ -73,8 +97,11 @@ class Writer:
     known: Callable[[], Iterable[Mapping[str, Any]]]
     """Returns the asset records of the attempt, including those of other writers, as far as this one may use them."""
 
-    def __init__(self, store: Store, path: str, number: int, contents: Contents, log: EventLog) -> None:
+    def __init__(
+        self, store: Store, process: Process, path: str, number: int, contents: Contents, log: EventLog
+    ) -> None:
         self.store = store
+        self.process = process
         self.path = path
         self.number = number
         self.folder: str = layout.folder(path)
@@ -88,7 +115,7 @@ class Writer:
         self._waiting: list[dict[str, Any]] = []  # events that are written with the next
         self._handles: list[Handle] = []
         self._state: State = "recording"
-        this_process().keeps(self)
+        process.keeps(self)
 
     @property
     def writer(self) -> Writer:
@@ -213,3 +240,74 @@ class Writer:
             handle = self._handles[-1]
             handle.close()
             self._handles.remove(handle)  # another thread may have added one meanwhile
+
+
+class EventFile:
+    """One file of lines, kept open by its only writer. Every event that `write` returned from survives ``kill -9``."""
+
+    outbox: Outbox | None = None
+
+    def __init__(self, store: Store, key: str, claim: bytes) -> None:
+        self._store = store
+        self._key = key
+        self._size = len(claim)
+        self._torn = False  # part of a line may be there that could not be written
+        self._counted = True
+        self._appender: Appender | None = store.open_append(key, exclusive=True, first=claim)
+
+    def write(self, *events: dict[str, Any]) -> None:
+        """Record events, with one write."""
+        line = b"".join(map(encode_line, events))
+        assert self._appender is not None, "the attempt records nothing once it has closed this"
+        if self._torn:
+            line = b"\n" + line
+        try:
+            self._appender.write(line)
+        except BaseException:  # Ctrl-C, too: the line may be there that was not counted
+            self._torn, self._counted = True, False
+            raise
+        self._torn = False
+        self._size += len(line)
+
+    def flush(self) -> None:
+        """Do nothing: every event is written as it comes."""
+
+    def check_place(self) -> None:
+        """Raise if the file does not lie under its key any more.
+
+        Raises:
+            WorkspaceMovedError: it does not; what else the attempt recorded would go astray.
+        """
+        # isinstance() of a protocol takes a microsecond for each name
+        if (check := getattr(self._appender, "check_place", None)) is not None:
+            check()
+
+    def close(self, *, late: bool = False) -> None:
+        """Close the file: nothing is left to be written."""
+        if self._appender is not None:
+            self._appender.close()
+            self._appender = None
+
+    def seal(self) -> dict[str, int]:
+        """Close the file; returns what an end says that it folded of this writer: the file's name and length."""
+        self.close()
+        if not self._counted:
+            self._size, self._counted = self._store.stat(self._key).size, True
+        return {self._key.rpartition("/")[2]: self._size}
+
+
+def claim_events(store: Store, path: str, claim: Mapping[str, Any], line: bytes) -> EventLog:
+    """Claim an attempt at the run at `path` by creating its events, with the claim, which `line` spells, as the first.
+
+    Raises:
+        KeyExistsError: the attempt was claimed by somebody else.
+    """
+    folder, number = layout.folder(path), claim["attempt"]
+    key = claim_key(folder, number)
+    if "append" in store.capabilities:
+        return EventFile(store, key, line)
+    from molexp._storage.spool.writer import EventSegments
+
+    store.create(key, line)
+    head = {"run": path, "attempt": number, "owner": claim["owner"], "claim": claim["token"]}
+    return EventSegments(store, layout.segments(folder, number), claim["token"], head)

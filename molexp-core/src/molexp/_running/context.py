@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, overload
 
 from molexp._assets.accessors import Accessor
-from molexp._assets.builtin_kinds import ErrorTraceKind, LogKind
+from molexp._assets.builtin_kinds import ErrorTraceKind
 from molexp._recording.usage import misses, uses
 from molexp._running.endings import message_of
 from molexp._values.advice import advice
@@ -194,7 +194,9 @@ class Context:
             if isinstance(name, str) and not _MARKS.isdisjoint(name):
                 reason = "a log's name has no blanks and no '='; did you mean ctx.logger.info(...)? Or ctx.log(NAME).append(...)"
                 raise InvalidNameError("log name", name, reason)
-            handle = self._logs[name] = self._open_log(name)
+            from molexp._assets.streams import LogHandle
+
+            handle = self._logs[name] = LogHandle(self._assets, name, self._task)
         return handle
 
     @property
@@ -204,11 +206,14 @@ class Context:
             import logging
 
             from molexp._assets.log_records import LogStreamHandler
+            from molexp._assets.streams import LogHandle
 
             name = f"molexp.{self._task or 'run'}"
             logger = logging.Logger(name, logging.DEBUG)  # noqa: LOG001 - it goes with its context; a global one stays
             logger.parent = logging.getLogger("molexp")
-            logger.addHandler(LogStreamHandler(self._open_log(f"tasks/{self._task}" if self._task else "run")))
+            logger.addHandler(
+                LogStreamHandler(LogHandle(self._assets, f"tasks/{self._task}" if self._task else "run", self._task))
+            )
             self._logger = logger
         return self._logger
 
@@ -389,13 +394,6 @@ class Context:
             known = self._assets.library.kind(kind)
             found = self._accessors[kind] = Accessor(known, self._assets, self._task)
         return found
-
-    def _open_log(self, name: str) -> LogHandle:
-        from molexp._assets.streams import Growing, LogHandle, grow
-
-        if self._assets is None:
-            return LogHandle(None, name)
-        return LogHandle(grow(self._assets, LogKind.name, name, self._task, Growing), name)
 
     def _choose(self, name: str, obj: Any) -> str:
         from molexp._assets.choosing import kinds_for, no_kind

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from molexp._record.causes import Ending, cause_of_error, is_cancellation, leaves_of
 from molexp._recording.process import this_process
-from molexp._recording.signals.handlers import Terminated
-from molexp._recording.signals.interruption import is_interrupted
+from molexp._recording.signals.handlers import Terminated, is_interrupted
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause, RunStatus
 from molexp.errors import RunCancelledError

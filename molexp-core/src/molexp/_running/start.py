@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record.attempts import read_attempts
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED
-from molexp._record.events import claim_events
 from molexp._record.fences import is_defined
 from molexp._record.folding import AttemptFacts
 from molexp._record.looking import look_at
 from molexp._record.owners import Owner
 from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt, looks
+from molexp._recording.writer import claim_events
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded

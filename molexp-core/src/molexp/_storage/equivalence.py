@@ -43,13 +43,10 @@ def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
 
 def changed(definition: Mapping[str, Any], repeated: Any) -> list[str]:
     """Return what `differing` does for a run's definition and an attempt's repetition of it; quick where both are the same."""
-    if not isinstance(repeated, dict) or _encoded(definition) == _encoded(repeated):
+    names = _COUNTING["run"]
+    if not isinstance(repeated, dict) or encode([*map(definition.get, names)]) == encode([*map(repeated.get, names)]):
         return []
     return differing(definition, repeated)
-
-
-def _encoded(definition: Mapping[str, Any]) -> bytes:
-    return encode([*map(definition.get, _COUNTING["run"])])
 
 
 def _counting(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def folder(path: str) -> str:
 @lru_cache(maxsize=1024)
 def document(path: str) -> str:
     """Return the key of the document that makes the entity at `path` exist."""
-    return below(path, f"{ENTITIES[depth(path)]}.json")
+    return f"{folder(path)}/{ENTITIES[path.count('/') + 1]}.json" if path else WORKSPACE
 
 
 def definition_key(path: str, number: int) -> str:

@@ -14,9 +14,8 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from molexp._record.causes import shown_attempts
 from molexp._record.fences import definition_keys
-from molexp._record.folding import STATE_KEYS, AttemptFacts
+from molexp._record.folding import STATE_KEYS, AttemptFacts, shown_attempts
 from molexp._record.incomplete import is_torn, settled
 from molexp._record.leases import listed_leases
 from molexp._record.reading import read_definition, read_documents, read_run

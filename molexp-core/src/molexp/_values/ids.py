@@ -15,6 +15,7 @@ from molexp.errors import InvalidNameError
 from molexp.errors._base import nearest_names
 
 __all__ = [
+    "above",
     "asset_id",
     "check_id",
     "check_payload_name",
@@ -200,15 +201,25 @@ def check_payload_name(name: str, what: str = "a name") -> str:
 
 
 @lru_cache(maxsize=1024)  # the runs of a script have the same names
-def payload_names(name: str, kind: str, folder: str, suffix: str) -> tuple[str, str, str]:
-    """Return a name of an asset in NFC, the name of its file, and the form under which that is compared in its attempt.
+def payload_names(name: str, kind: str, folder: str, suffix: str) -> tuple[str, str, str, tuple[str, ...]]:
+    """Return a name of an asset in NFC, its file's name, the form under which that is compared, and the folders of that.
 
     Raises:
         InvalidNameError: see `check_payload_name`.
     """
     name = check_payload_name(name, f"{kind} name")
     payload = name if name.endswith(suffix) else name + suffix
-    return name, payload, fold_name(f"{folder}/{payload}")
+    folded = fold_name(f"{folder}/{payload}")
+    return name, payload, folded, above(folded)
+
+
+def above(name: str) -> tuple[str, ...]:
+    """Return the folders that a name lies in, the innermost first."""
+    found: list[str] = []
+    while (end := name.rfind("/")) > 0:
+        name = name[:end]
+        found.append(name)
+    return tuple(found)
 
 
 def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:

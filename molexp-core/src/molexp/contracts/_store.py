@@ -212,7 +212,7 @@ class Store(ABC):
         Raises:
             Exception: the error of the first of them that failed.
         """
-        return [operation(item) for item in items]
+        return list(map(operation, items))
 
     @abstractmethod
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from molexp._catalog.index.place import ELEMENTS
-from molexp._record.causes import cause_of_run, newest_attempt, shown_attempts
+from molexp._record.folding import cause_of_run, newest_attempt, shown_attempts
 from molexp._values.canonical import canonical_json
 from molexp._values.documents import leaf
 from molexp._values.ids import spelled
@@ -41,14 +41,17 @@ class Column(Struct, frozen=True):
 
     Attributes:
         name: The table and queries call it this.
-        type: A flag is 0 or 1 in the table.
-        read: Returns its value, given the run's document and the newest attempt in that.
+        type: A flag is True or False, and 1 or 0 in the table.
+        read: Returns its value, given the run's document and the newest attempt in that; by default, what has its name
+            in the one or the other.
+        of_attempt: the newest attempt has it.
         compared: `Workspace.compare` shows it where runs differ in it.
     """
 
     name: str
     type: Type
-    read: Read
+    read: Read | None = None
+    of_attempt: bool = False
     compared: bool = True
 
     @property
@@ -56,16 +59,12 @@ class Column(Struct, frozen=True):
         """Return its name and type, as SQL declares them."""
         return f"{self.name} {'INTEGER' if self.type == 'flag' else self.type.upper()}"
 
-    def value_of(self, document: Mapping[str, Any]) -> Any:
-        """Return its value, as queries compare it and users see it."""
-        found = self.read(document, newest_attempt(document))
-        return bool(found) if self.type == "flag" else found
-
-
-def row_of_columns(document: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what the table holds of a run, in the order of `COLUMNS`."""
-    newest = newest_attempt(document)
-    return tuple([column.read(document, newest) for column in COLUMNS])
+    def value_of(self, document: Mapping[str, Any], newest: Mapping[str, Any] | None = None) -> Any:
+        """Return its value, as queries compare it and users see it; `newest` is the newest attempt, if that is known."""
+        attempt = newest_attempt(document) if newest is None else newest
+        if self.read is not None:
+            return self.read(document, attempt)
+        return _READ_AS[self.type]((attempt if self.of_attempt else document).get(self.name))
 
 
 def text_of(value: Any) -> str | None:
@@ -81,17 +80,7 @@ def fits(text: str) -> bool:
         return False
 
 
-def _text_of_run(name: str) -> Read:
-    return lambda run, _: text_of(run.get(name))
-
-
-def _text_of_attempt(name: str) -> Read:
-    return lambda _, attempt: text_of(attempt.get(name))
-
-
-def _replica(run: Mapping[str, Any], _: Mapping[str, Any]) -> int:
-    replica = run.get("replica") or 0
-    return replica if type(replica) is int and replica in INTEGERS else 0
+_READ_AS: Mapping[Type, Callable[[Any], Any]] = {"text": text_of, "integer": count, "flag": bool}
 
 
 def _seconds(_: Mapping[str, Any], attempt: Mapping[str, Any]) -> float | None:
@@ -105,19 +94,19 @@ def _seconds(_: Mapping[str, Any], attempt: Mapping[str, Any]) -> float | None:
 
 
 COLUMNS = (
-    Column("status", "text", lambda run, _: str(run.get("status"))),
-    Column("created_at", "text", _text_of_run("created_at"), compared=False),
-    Column("replica", "integer", _replica),
-    Column("profile", "text", _text_of_run("profile")),
-    Column("archived", "flag", lambda run, _: int(run.get("archived") is True)),
-    Column("imported", "flag", lambda run, _: int(bool(run.get("imported_from")))),
+    Column("status", "text"),
+    Column("created_at", "text", compared=False),
+    Column("replica", "integer"),
+    Column("profile", "text"),
+    Column("archived", "flag"),
+    Column("imported", "flag", lambda run, _: bool(run.get("imported_from"))),
     Column("attempts", "integer", lambda run, _: len(shown_attempts(run))),
-    Column("cancels", "integer", lambda run, _: count(run.get("cancels")), compared=False),
-    Column("started_at", "text", _text_of_attempt("started_at"), compared=False),
-    Column("ended_at", "text", _text_of_attempt("ended_at"), compared=False),
+    Column("cancels", "integer", compared=False),
+    Column("started_at", "text", of_attempt=True, compared=False),
+    Column("ended_at", "text", of_attempt=True, compared=False),
     Column("seconds", "real", _seconds, compared=False),
-    Column("host", "text", _text_of_attempt("host")),
-    Column("user", "text", _text_of_attempt("user")),
+    Column("host", "text", of_attempt=True),
+    Column("user", "text", of_attempt=True),
     Column("cause", "text", lambda run, _: text_of(cause_of_run(run)), compared=False),
 )
 

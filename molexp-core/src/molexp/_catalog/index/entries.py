@@ -19,13 +19,13 @@ from molexp._catalog.index.columns import (
     in_order,
     metric_rows,
     parts_of,
-    row_of_columns,
     run_cells,
     source_of,
     text_of,
 )
 from molexp._catalog.index.place import ELEMENTS
 from molexp._catalog.index.tables import Counters, checksum
+from molexp._record.folding import newest_attempt
 from molexp._storage import layout
 from molexp._values.canonical import canonical_hash
 from molexp._values.documents import decode, encode
@@ -293,14 +293,17 @@ class Rows:
         known = (entry.path, *parts_of(entry.path, document), entry.stamp, shown, int(entry.open), news)
         if document is None:
             return known + (None,) * len(_OF_RUNS)
-        columns = row_of_columns(document)
+        newest, provenance = newest_attempt(document), document.get("provenance")
+        columns = [column.value_of(document, newest) for column in COLUMNS]
         self._counters.show(entry.path, columns[_STATUS], columns[_ARCHIVED])
         return (
             *known,
             *columns,
             self._in_common("config", document.get("config")),
             self._in_common("workflow", document.get("workflow")),
-            self._provenance(document),
+            self._share(f"provenance:{provenance}", "provenance", self._origins.get(provenance))
+            if isinstance(provenance, str)
+            else None,
         )
 
     def _fill(self, number: int, entry: Entry, document: bytes | None) -> None:
@@ -411,12 +414,6 @@ class Rows:
             self._id_of(name, partial=True)
             return None
         return self._share(f"{name}:{key}", name, values)
-
-    def _provenance(self, document: Mapping[str, Any]) -> int | None:
-        known = document.get("provenance")
-        if not isinstance(known, str):
-            return None
-        return self._share(f"provenance:{known}", "provenance", self._origins.get(known))
 
     def _share(self, key: str, name: str, values: Mapping[str, Any] | None) -> int | None:
         """Return the owner of the fields that several runs have in common; None if they are not known yet."""

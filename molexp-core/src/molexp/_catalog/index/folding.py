@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -52,21 +53,18 @@ class Folder:
         entries: list[Entry] = []
         missing: set[str] = set()
         for path in sorted(paths):
-            known = (problems or {}).get(path, {})
-            entry = self._one(path, known)
+            read = self._run if layout.is_run(path) else partial(self._data, problems=(problems or {}).get(path, {}))
+            entry = read(path)
             if entry is not None and entry.problems:
                 stamps = {key: stamp for key in entry.problems if (stamp := self._look(key))}
                 # They have to be older than what is read: that may be mended meanwhile.
-                if stamps and (entry := self._one(path, known)) is not None:
+                if stamps and (entry := read(path)) is not None:
                     entry.stamps = stamps
             if entry is None:
                 missing.add(path)
             else:
                 entries.append(entry)
         return entries, missing
-
-    def _one(self, path: str, problems: Mapping[str, str]) -> Entry | None:
-        return self._run(path) if layout.is_run(path) else self._data(path, problems)
 
     def is_there(self, path: str) -> bool:
         """Tell whether there is a run or scope at a path, as far as can be told."""
@@ -122,8 +120,9 @@ class Folder:
             unclear = {key: why for key, why in state.problems.items() if layout.is_edit(key)}
             return Entry(path, None, False, cover, problems=unclear, stamp=stamp)
         is_open = bool(state.attempts) and not state.attempts[-1].ended
-        row = full_row(self._store, state, path)
-        return Entry(path, row, is_open, cover, _assets(state), _uses(state), state.problems, stamp=stamp)
+        entry = Entry(path, full_row(self._store, state, path), is_open, cover, problems=state.problems, stamp=stamp)
+        _add_recorded(entry, state)
+        return entry
 
     def _data(self, scope: str, problems: Mapping[str, str]) -> Entry | None:
         entry = Entry(scope, None, False, problems=dict(problems))
@@ -183,16 +182,13 @@ def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
     return row
 
 
-def _assets(state: RunState) -> list[dict[str, Any]]:
-    """Return the records of its assets; the summary of its metrics is in its own row."""
-    found = state.assets()
-    for place, record in enumerate(found):
-        if "summary" in record:
-            found[place] = {**record}
-            del found[place]["summary"]
-    return found
-
-
-def _uses(state: RunState) -> list[tuple[str, int, str]]:
-    said = ((attempt.number, one) for attempt in state.attempts for one in attempt.contents.used)
-    return [(str(one.get("asset")), number, str(one.get("task") or "")) for number, one in said]
+def _add_recorded(entry: Entry, state: RunState) -> None:
+    """Add to the entry of a run the records of its assets, and what it used."""
+    for attempt in state.attempts:
+        for record in attempt.contents.assets.values():
+            if "summary" in record:  # of its metrics, which its own row has
+                record = {**record}  # noqa: PLW2901
+                del record["summary"]
+            entry.assets.append(record)
+        for one in attempt.contents.used:
+            entry.uses.append((str(one.get("asset")), attempt.number, str(one.get("task") or "")))

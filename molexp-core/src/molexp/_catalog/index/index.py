@@ -42,6 +42,11 @@ Hint = tuple[str, str]
 """A writer's token, and a key that its journal announces."""
 
 
+def owners_of(hints: Iterable[Hint]) -> set[str]:
+    """Return the runs and scopes that announced keys lie in."""
+    return {layout.owner_of(key) for _, key in hints}
+
+
 class Mark(NamedTuple):
     """The position up to which a journal was read.
 
@@ -167,16 +172,12 @@ class Index(Database):
     @property
     def generation(self) -> str:
         """Another one whenever the index was begun anew: what builds on what it knew before is of no use then."""
-        return self._noted("generation")
+        return "".join(self.column("SELECT value FROM meta WHERE name = 'generation'"))
 
     @property
     def news(self) -> int:
         """The number of the newest change."""
-        return int(self._noted("news") or 0)
-
-    def _noted(self, name: str) -> str:
-        """Return a fact about the index; "" if nothing is noted under this name."""
-        return str(next(iter(self.column("SELECT value FROM meta WHERE name = ?", (name,))), ""))
+        return int("".join(self.column("SELECT value FROM meta WHERE name = 'news'")) or 0)
 
     def anew(self, fill: Callable[[Index], T]) -> T:
         """Let `fill` fill an empty index, which then takes the place of this one; until then, this one answers."""
@@ -358,7 +359,7 @@ class Index(Database):
                     rows.remove(path)
             for entry in found.entries:
                 rows.take_in(entry, anew=found.anew)
-            announced = {layout.owner_of(key) for _, key in found.settled}
+            announced = owners_of(found.settled)
             rows.note_news(announced)
             rows.note_gone(announced & found.gone)  # others may have read it before it was gone
             rows.close()
@@ -428,4 +429,4 @@ def _of_writer(marks: Mapping[str, str], writer: str) -> dict[str, str]:
     return {name: mark for name, mark in marks.items() if writer_of_journal(name) == writer}
 
 
-__all__ = ["Entry", "Findings", "Folder", "Hint", "Index", "Mark", "MovedError"]
+__all__ = ["Entry", "Findings", "Folder", "Hint", "Index", "Mark", "MovedError", "owners_of"]

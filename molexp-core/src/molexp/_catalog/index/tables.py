@@ -135,13 +135,13 @@ class Counters:
     """The changes of the counters within one transaction."""
 
     def __init__(self) -> None:
-        self._sizes: dict[str, list[int]] = {}
+        self._sizes: dict[str, list[Any]] = {}  # by scope: its row
         self._statuses: Counter[tuple[str, Any, Any]] = Counter()
 
     def know(self, path: str, by: int) -> None:
         """Count a run, or with -1 one less, of which something is known, whether or not it is shown."""
         if layout.is_run(path):
-            self._sizes_of(path)[0] += by
+            self._sizes_of(path)[1] += by
 
     def show(self, path: str, status: str, archived: int) -> None:
         """Count a run that is shown."""
@@ -150,9 +150,9 @@ class Counters:
     def hold(self, path: str, size: int, by: int = 1) -> None:
         """Count an asset of a run or scope, or with -1 one less."""
         sizes = self._sizes_of(path)
-        sizes[1] += by
-        sizes[2] += by * (size >> _HALF)
-        sizes[3] += by * (size & ((1 << _HALF) - 1))
+        sizes[2] += by
+        sizes[3] += by * (size >> _HALF)
+        sizes[4] += by * (size & ((1 << _HALF) - 1))
 
     def clear(self, connection: sqlite3.Connection, path: str, number: int) -> None:
         """Count what there is of a run or scope no longer, whose rows are about to be taken out."""
@@ -164,13 +164,14 @@ class Counters:
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write the changes, and begin again."""
-        connection.executemany(_ADD_SIZES, ((path, *sizes) for path, sizes in self._sizes.items()))
+        connection.executemany(_ADD_SIZES, self._sizes.values())
         connection.executemany(_ADD_STATUSES, ((*key, by) for key, by in self._statuses.items() if by))
         self._sizes.clear()
         self._statuses.clear()
 
-    def _sizes_of(self, path: str) -> list[int]:
-        return self._sizes.setdefault(scope_of(path), [0] * len(_SIZES))
+    def _sizes_of(self, path: str) -> list[Any]:
+        scope = scope_of(path)
+        return self._sizes.setdefault(scope, [scope, *[0] * len(_SIZES)])
 
 
 def scope_of(path: str) -> str:

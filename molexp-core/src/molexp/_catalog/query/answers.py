@@ -98,6 +98,11 @@ class Plan(Struct, frozen=True):
     sorts: bool
 
 
+def _is_of_kinds(fields: Iterable[Field]) -> bool:
+    """Tell whether one of some fields of assets is a kind's: the index may have it as an older one wrote it."""
+    return any(one.parts[0] == "fields" for one in fields)
+
+
 class Asking:
     """Answers questions about the runs of a workspace, or about its assets.
 
@@ -164,7 +169,7 @@ class Asking:
         conditions, rest = list[Sql](), list[Expression]()
         self._as_read = question.as_read
         for expression in question.where:
-            if self._is_read_by_kinds(fields_of(expression)):
+            if question.as_read is not None and _is_of_kinds(fields_of(expression)):
                 rest.append(expression)
                 continue
             more, left = compiler.split(expression)
@@ -175,17 +180,13 @@ class Asking:
             whole = Joined("and", tuple(rest))
             checks.append(lambda document: matches(whole, lambda field: self._look_up(document, field)))
         order = None
-        if question.sort is not None and not self._is_read_by_kinds([question.sort]):
+        if question.sort is not None and not (question.as_read is not None and _is_of_kinds([question.sort])):
             order = compiler.order(question.sort)
         where, bound = "", list[Any]()
         for sql, values in conditions:
             where += f" AND {sql}"
             bound += values
         return Plan(where, bound, checks, order, question.sort is None or order is not None)
-
-    def _is_read_by_kinds(self, fields: Iterable[Field]) -> bool:
-        """Tell whether the index may have one of these fields as an older kind wrote it."""
-        return self._as_read is not None and any(one.parts[0] == "fields" for one in fields)
 
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""

@@ -215,17 +215,8 @@ class Compiler:
     def _condition(self, condition: Condition) -> Sql | _Cells | None:
         if isinstance(condition.value, Field):
             return None
-        column = self._column(condition.field)
-        return self._on_cells(condition) if column is None else _on(*column, condition)
-
-    def _column(self, field: Field) -> tuple[str, Type] | None:
-        if self._table is RUNS and field.parts == ("status",):
-            return status_of(self._index), "text"
-        return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
-
-    # -------------------------------------------------------------------------------------------------------------- cells
-
-    def _on_cells(self, condition: Condition) -> Sql | _Cells | None:
+        if (column := self._column(condition.field)) is not None:
+            return _on(*column, condition)
         op = condition.op
         place = self._place(condition.field, ELEMENTS if op == "contains" else "")
         if place is None or (op in ("null", "!=") and self._has_below(condition.field)):
@@ -239,6 +230,13 @@ class Compiler:
             return found and NOTHING
         is_narrow = op != "!=" and op not in ORDERS
         return _Cells(place.owner, place.table, (f"name = ? AND {found[0]}", [place.name, *found[1]]), is_narrow)
+
+    def _column(self, field: Field) -> tuple[str, Type] | None:
+        if self._table is RUNS and field.parts == ("status",):
+            return status_of(self._index), "text"
+        return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
+
+    # -------------------------------------------------------------------------------------------------------------- cells
 
     def _place(self, field: Field, suffix: str = "") -> Place | None:
         """Return where a field's cells are; None if documents must be asked."""
@@ -264,6 +262,9 @@ class Compiler:
         return bool(self._index.select(sql, (f"{name}.", f"{name}/")))
 
 
+_HELD: dict[Type, Any] = {"text": str, "integer": int | float, "real": int | float, "flag": bool}
+"""The literals that a column of each type may equal."""
+
 _NEVER: Any = object()
 """A literal that nothing equals."""
 
@@ -272,7 +273,7 @@ def _bound(value: Any, kind: Type | None) -> Any:
     """Return a literal as a column of one type holds it, or (without) a cell; None if only documents can tell."""
     if value is None:
         return None
-    if kind is not None and not _fits(value, kind):
+    if kind is not None and not (isinstance(value, _HELD[kind]) and isinstance(value, bool) == (kind == "flag")):
         return _NEVER
     if isinstance(value, tuple):
         value = _listed(value)
@@ -311,13 +312,6 @@ def _on(operand: str, kind: Type | None, condition: Condition) -> Sql | None:
             return f"({text}{operand} LIKE ? ESCAPE '\\')", [value]
         case op:
             return _compare(operand, op, value, kind)
-
-
-def _fits(value: Any, kind: Type) -> bool:
-    """Tell whether a literal is of a column's type."""
-    if isinstance(value, bool):
-        return kind == "flag"
-    return isinstance(value, str) if kind == "text" else kind != "flag" and isinstance(value, int | float)
 
 
 def _compare(operand: str, op: str, value: Any, kind: Type | None) -> Sql | None:

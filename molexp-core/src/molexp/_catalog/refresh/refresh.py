@@ -19,7 +19,7 @@ from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
 from molexp._catalog.index.entries import Entry, Rows
-from molexp._catalog.index.index import Findings, Hint, Index, Known, MovedError
+from molexp._catalog.index.index import Findings, Hint, Index, Known, MovedError, owners_of
 from molexp._catalog.index.index import Folder as Listed
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
@@ -131,8 +131,7 @@ class Refresher:
     def _take_in(self, known: Known, news: News, findings: Findings) -> bool:
         waiting = (known.pending | news.announced) - news.withdrawn
         leases = listed_leases(self._store)
-        touched = {layout.owner_of(key) for _, key in waiting | news.withdrawn} | known.open
-        touched |= {*map(layout.leased, leases)} - {""}
+        touched = owners_of(waiting | news.withdrawn) | known.open | ({*map(layout.leased, leases)} - {""})
         there = self._ahead(touched)
         findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
         findings.pending = news.announced - findings.settled  # older hints may have been retired
@@ -177,8 +176,9 @@ class Refresher:
             return found
         paths = set(map(attrgetter("path"), findings.entries))
         known = self._index.known_of(paths | missing)
-        awaited = {layout.owner_of(key) for _, key in pending}
-        return self._walker.changes(folders, again, Expected(paths - known, missing & known, awaited - paths))
+        return self._walker.changes(
+            folders, again, Expected(paths - known, missing & known, owners_of(pending) - paths)
+        )
 
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
         from molexp._catalog.index.folding import Folder

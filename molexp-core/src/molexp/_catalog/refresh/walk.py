@@ -131,7 +131,7 @@ class Walker:
             same = before.stamp.rstrip(_FRESH) == look.stamp.rstrip(_FRESH)
             moved = _inode(before.stamp) != _inode(look.stamp) and bool(_when(before.stamp))
             self._compare(scope, found, known, expected, since=0 if same else _when(before.stamp), moved=moved)
-        for key in known:
+        for key in known if found.listed else ():
             if found.lacks(layout.owner_of(f"{key}/")):
                 found.folders[key] = Folder("")
         return found

@@ -1,4 +1,7 @@
-"""Handlers of the signals that ask this process to end: each is raised as an exception, so that everything is flushed."""
+"""Signals that end blocks: those that ask this process to end, each raised as an exception, and those that we send.
+
+A cancel request interrupts the main thread as Ctrl-C does, for code that records nothing for a long time.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,20 @@ import os
 import signal
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause
 
+if TYPE_CHECKING:
+    import asyncio
+
 _WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # schedulers send these before they kill
+
+_TICK = 1.0  # seconds
 
 
 class Terminated(SystemExit):
@@ -75,14 +85,6 @@ class Signals:
             yield
         finally:
             self._minded -= 1
-            self.rest()
-
-    @contextlib.contextmanager
-    def resting(self) -> Iterator[None]:
-        """End an attempt inside the block: `rest` comes after it."""
-        try:
-            yield
-        finally:
             self.rest()
 
     def rest(self) -> None:
@@ -148,3 +150,84 @@ def _handled_in_c() -> int:
         return int(caught.split()[1], 16)
     except (OSError, ValueError):
         return 0
+
+
+class Interrupter:
+    """Interrupts the block of one attempt, which begins now, if it runs in the main thread; never what comes after it.
+
+    An event loop in that thread is left alone: it has its own way to be cancelled, and the next thing that the attempt
+    records raises.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._lock = threading.Lock()
+        self.sent = False
+        asyncio = sys.modules.get("asyncio")  # whoever runs a loop has imported it
+        loop = None if asyncio is None else asyncio._get_running_loop()
+        in_main_thread = threading.get_ident() == threading.main_thread().ident
+        self._armed = in_main_thread and loop is None
+        self._ticking = loop is not None and in_main_thread
+        if loop is not None and self._ticking:
+            _tick(loop, weakref.ref(self))
+
+    def fire(self) -> None:
+        """Interrupt the block. Called by the heart's thread."""
+        with self._lock:
+            number = self._choose() if self._armed else None
+            if number is not None:
+                self._armed, self.sent = False, True
+                _send(number)
+
+    def disarm(self) -> BaseException | None:
+        """Allow none any more, as the block ends; returns the interruption that arrived at the last instant."""
+        late: BaseException | None = None
+        self._ticking = False
+        while True:
+            try:
+                with self._lock:
+                    self._armed = False
+                if self.sent:
+                    signal.getsignal(signal.SIGINT)  # any call: what was sent is raised by now, and here
+            except (KeyboardInterrupt, SystemExit) as error:
+                late = error
+            else:
+                return late
+
+    def is_ticking(self) -> bool:
+        """Tell whether the block is in an event loop of the main thread, and goes on."""
+        return self._ticking
+
+    def _choose(self) -> int | None:
+        """Return a signal whose handler raises; None if the program handles Ctrl-C in a way of its own."""
+        handler = signal.getsignal(signal.SIGINT)
+        if handler is signal.default_int_handler:
+            return signal.SIGINT
+        ignored = handler == signal.SIG_IGN  # as in a shell script's background jobs
+        return signal.SIGTERM if ignored and self._signals.handles(signal.SIGTERM) else None
+
+
+def _tick(loop: asyncio.AbstractEventLoop, of: weakref.ref[Interrupter]) -> None:
+    """Wake an event loop each second while the block goes on.
+
+    A signal that comes right before the loop goes to sleep does not wake it: its handler would wait for what does.
+    """
+    interrupter = of()
+    if interrupter is not None and interrupter.is_ticking():
+        loop.call_later(_TICK, _tick, loop, of)
+
+
+def is_interrupted() -> bool:
+    """Tell whether `asyncio.run`, in which this is called, cancels its main task because of Ctrl-C: it raises that only later."""
+    handler = signal.getsignal(signal.SIGINT)
+    runner = getattr(getattr(handler, "func", None), "__self__", None)
+    return bool(getattr(runner, "_interrupt_count", 0))
+
+
+def _send(number: int) -> None:
+    if sys.platform == "win32":
+        import _thread
+
+        _thread.interrupt_main(number)
+    else:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
