@@ -162,6 +162,29 @@ def test_what_it_cannot_carry_is_executed_again_and_says_why(run, value, why):
     assert record["why"] == reason
 
 
+def test_numbers_of_numpy_are_restored(run):
+    numpy = pytest.importorskip("numpy")
+    value = [numpy.float64(-0.0), numpy.float32(0.1), numpy.float16("nan"), numpy.uint64(2**64 - 1), numpy.int8(-3)]
+    value += [numpy.bool_(True), {"energy": (numpy.float64("-inf"), 1.5)}]
+    giver = Giver()
+    giver.execute(run, value)
+    times, result = giver.execute(run, resume=True)
+
+    assert times == 0
+    found = result.outputs["only"]
+    assert [type(one) for one in found] == [type(one) for one in value]
+    assert repr(found) == repr(value)
+    assert giver.execute(run, -0.0)[1].tasks["only"].restorable, "a float is another output than a number of numpy"
+
+
+def test_other_scalars_of_numpy_are_computed_again(run):
+    numpy = pytest.importorskip("numpy")
+    giver = Giver()
+    giver.execute(run, numpy.longdouble(1))
+    times, result = giver.execute(run, numpy.longdouble(1), resume=True)
+    assert (times, "longdouble" in result.tasks["only"].reason) == (1, True)
+
+
 def test_numpy_arrays_are_restored_if_a_kind_of_them_is_installed(run):
     pytest.importorskip("molexp_science")
     numpy = pytest.importorskip("numpy")

@@ -1,20 +1,22 @@
 """Outputs of tasks as JSON that gives back exactly what the task returned, or not at all.
 
-Lists, tuples, dicts with text for keys, text, numbers, bools, None, paths and assets go both ways. An object that an asset
+Lists, tuples, dicts with text for keys, text, numbers, also those of numpy, bools, None, paths and assets go both ways. An object that an asset
 kind saves stands there as a reference; see `saved_parts`. What would come back as something else (an enum as its value)
 is not stored: such a task is executed again.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from molexp._values.canonical import canonical_hash
-from molexp._values.loaded import type_name
+from molexp._values.loaded import loaded_types, type_name
 from molexp._values.plain import restore
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import MolexpError
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     from molexp._hierarchy.run import Run
 
 _PLAIN = (str, int, bool, type(None))
+
+_SCALARS = (
+    "bool",
+    *(f"{sort}{bits}" for sort in ("int", "uint") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
+"""The types of numpy whose values Python's own numbers hold exactly."""
 
 _PATH = type(Path())  # the class of paths here
 
@@ -59,6 +70,8 @@ def unpack(stored: Any, run: Run | None, give: Callable[[Any], Any] | None = Non
     def resolve(tag: str, payload: Any) -> Any:
         if tag == "$tuple" and isinstance(payload, list):
             return tuple(unpack(payload, run, give))
+        if tag == "$scalar" and isinstance(payload, list) and len(payload) == 2:
+            return _scalar(payload, run)
         if tag == "$saved" and give is not None:
             return give(payload)
         return _unpack_tag(tag, payload, run)
@@ -127,9 +140,31 @@ class _Packer(Struct, frozen=True):
             return referred if isinstance(referred, dict) else {"$path": str(value)}
         if run is not None and isinstance(referred := run._refer(value), dict) and "$key" in referred:
             return referred  # a path on storage that has no files
+        if (name := _scalar_name(value)) is not None:
+            return {"$scalar": [name, self.pack(value.item(), where, 0)]}
         if self.take is not None and (said := self.take(value, where)) is not None:
             return {"$saved": said}
         raise NotRestorableError(f"{where} is of type {type_name(value)}, which JSON does not give back as it was")
+
+
+def _scalar_name(value: Any) -> str | None:
+    """Return the name of the type of a number of numpy; None for anything else."""
+    if not issubclass(type(value), loaded_types("numpy", "generic")):
+        return None
+    name = str(value.dtype.name)
+    return name if name in _SCALARS and type(value) is sys.modules["numpy"].dtype(name).type else None
+
+
+def _scalar(payload: Any, run: Run | None) -> Any:
+    """Return the number of numpy that a type's name and a value stand for."""
+    name, value = payload
+    if name not in _SCALARS:
+        raise NotRestorableError(f"{name!r} is no type of number that is known here")
+    try:
+        numpy = import_module("numpy")  # a task has returned a number of it
+    except ImportError:
+        raise NotRestorableError(f"it has a number of the type numpy.{name}, and numpy is not installed") from None
+    return numpy.dtype(name).type(unpack(value, run))
 
 
 def _check_text(text: str, where: str) -> None:
