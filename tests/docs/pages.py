@@ -104,7 +104,7 @@ def typed(command: str) -> str:
     done = warm.run(
         words,
         text=True,
-        timeout=100,
+        timeout=300,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={**os.environ, "PATH": path},
