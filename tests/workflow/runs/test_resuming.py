@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections import OrderedDict
 from decimal import Decimal
 from enum import IntEnum
@@ -175,6 +176,30 @@ def test_numbers_of_numpy_are_restored(run):
     assert [type(one) for one in found] == [type(one) for one in value]
     assert repr(found) == repr(value)
     assert giver.execute(run, -0.0)[1].tasks["only"].restorable, "a float is another output than a number of numpy"
+
+
+def test_a_number_of_numpy_takes_few_calls(run):
+    numpy = pytest.importorskip("numpy")
+
+    def calls(numbers):
+        count = 0
+
+        def note(frame, event, argument):
+            nonlocal count
+            count += event == "call"
+
+        giver = Giver()
+        sys.setprofile(note)
+        try:
+            giver.execute(run, numbers)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    numbers = numpy.linspace(0, 1, 2000)
+    calls([*numbers[:2]])  # imports what it needs
+    more = calls([*numbers]) - calls(numbers.tolist())
+    assert more < 25 * len(numbers), "nothing else goes on while they are packed"
 
 
 def test_other_scalars_of_numpy_are_computed_again(run):

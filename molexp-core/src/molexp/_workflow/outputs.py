@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,8 @@ class _Packer(Struct, frozen=True):
         return packed
 
     def _reference(self, value: Any, where: str) -> Any:
+        if (name := _scalar_name(type(value))) is not None:  # first: there may be many
+            return {"$scalar": [name, self.pack(value.item(), where, 0)]}
         from molexp.contracts._assets import Asset
 
         run = self.run
@@ -140,19 +143,21 @@ class _Packer(Struct, frozen=True):
             return referred if isinstance(referred, dict) else {"$path": str(value)}
         if run is not None and isinstance(referred := run._refer(value), dict) and "$key" in referred:
             return referred  # a path on storage that has no files
-        if (name := _scalar_name(value)) is not None:
-            return {"$scalar": [name, self.pack(value.item(), where, 0)]}
         if self.take is not None and (said := self.take(value, where)) is not None:
             return {"$saved": said}
         raise NotRestorableError(f"{where} is of type {type_name(value)}, which JSON does not give back as it was")
 
 
-def _scalar_name(value: Any) -> str | None:
-    """Return the name of the type of a number of numpy; None for anything else."""
-    if not issubclass(type(value), loaded_types("numpy", "generic")):
-        return None
-    name = str(value.dtype.name)
-    return name if name in _SCALARS and type(value) is sys.modules["numpy"].dtype(name).type else None
+def _scalar_name(kind: type[Any]) -> str | None:
+    """Return the name of a type of numbers of numpy; None for any other type."""
+    return _scalar_names().get(kind) if issubclass(kind, loaded_types("numpy", "generic")) else None
+
+
+@cache
+def _scalar_names() -> Mapping[type[Any], str]:
+    """Return the names of the types of numpy, which is imported."""
+    dtype = sys.modules["numpy"].dtype
+    return {dtype(name).type: name for name in _SCALARS}
 
 
 def _scalar(payload: Any, run: Run | None) -> Any:
