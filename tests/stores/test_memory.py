@@ -130,3 +130,9 @@ def test_options_are_checked():
         MemoryStore.open("memory://", {"append": "no"})
     with pytest.raises(TypeError, match="durability"):
         MemoryStore.open("memory://", {"durability": "end"})
+
+
+def test_the_error_of_an_operation_is_raised_whatever_it_is():
+    numbers = iter([1])
+    with pytest.raises(StopIteration):
+        MemoryStore.open("memory://", {}).each(lambda _: next(numbers), ["a", "b", "c"])

@@ -212,7 +212,7 @@ class Store(ABC):
         Raises:
             Exception: the error of the first of them that failed.
         """
-        return list(map(operation, items))
+        return [operation(item) for item in items]  # to list(map()), a StopIteration would be the end
 
     @abstractmethod
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
