@@ -103,6 +103,15 @@ def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
     assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
 
 
+def test_notes_are_their_text_in_lists_and_rows_as_in_queries(in_lab, here, molexp):
+    run = in_lab.Project("p").Experiment("e").Run(id="r")
+    for note in ("converged", "checked"):
+        assert molexp("runs", "note", note, run.path).code == 0
+    (row,) = in_lab.catalog.runs('notes == "converged\\nchecked"')
+    assert row["notes"] == "converged\nchecked"
+    assert molexp("runs", "list", "--columns", "notes", "--output", "csv").lines()[1:] == ['"converged', 'checked"']
+
+
 def test_columns_of_where_the_code_came_from_are_known_to_rows_lists_and_sorting(in_lab, here, molexp):
     experiment = in_lab.Project("p").Experiment("e")
     with experiment.Run({"python": 2}, id="done").start():

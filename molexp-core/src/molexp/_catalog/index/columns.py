@@ -116,7 +116,9 @@ _BY_NAME: Mapping[Any, Column] = {column.name: column for column in COLUMNS}
 
 def asked_of(document: Mapping[str, Any], name: object, absent: Any) -> Any:
     """Return what a run has where questions take a name besides those of its values; `absent` if they take no such name."""
-    if name in ("as_of", "notes"):
+    if name == "notes":
+        return text_of_notes(document)
+    if name == "as_of":
         return document.get(name)
     return _BY_NAME[name].value_of(document) if name in _BY_NAME else absent
 
