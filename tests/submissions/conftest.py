@@ -134,6 +134,7 @@ PROFILES = """
     profiles:
       cluster: {executor: engine, resources: {walltime: 600}}
       parts: {executor: engine, scheduler: {at_most: 2}}
+      wide: {executor: engine, scheduler: {at_most: 3}}
       odd: {executor: engine, scheduler: {colour: blue}}
 """
 

@@ -149,8 +149,12 @@ def test_large_submissions_are_divided_into_batches_and_small_runs_are_bundled(p
 
 def test_the_jobs_of_several_batches_together_are_no_more_at_a_time_than_was_asked_for(place: Place):
     os.mkfifo("gate")
-    for jobs, at_once, follows in (("1", [1, 1], True), ("3", [2, 1], False)):
-        submission = place.molexp("submit", "sweep.py", "-p", "parts", "-j", jobs, "-w", f"lab-{jobs}").out.strip()
+    for profile, jobs, at_once, follows in (
+        ("parts", "1", [1, 1], True),
+        ("parts", "3", [1, 2], False),
+        ("wide", "4", [3, 1], False),  # of three jobs and one: both are at work for as long
+    ):
+        submission = place.molexp("submit", "sweep.py", "-p", profile, "-j", jobs, "-w", f"lab-{jobs}").out.strip()
         first, second = (
             json.loads((place.folder / "queue/batches" / f"molexp-{submission}{part}" / "batch.json").read_text())
             for part in ("", "-2")

@@ -280,9 +280,9 @@ def batches_of(
     All of them together run no more jobs at a time than were asked for, or, if those are too few, one batch follows the other.
     """
     most = largest or prepared.jobs
-    firsts = range(0, prepared.jobs, most)
     found: list[Batch] = []
-    for first in firsts:
+    for first in range(0, prepared.jobs, most):
+        size = min(most, prepared.jobs - first)
         token = token_of(submission, first and len(found) + 1)
         command = [*python(), "-w", workspace.url, "execute", "--script", str(drive.script.path)]
         command += ["--submission", submission, *(["--from", str(first)] if first else [])]
@@ -290,10 +290,10 @@ def batches_of(
             Batch(
                 token=token,
                 command=command,
-                size=min(most, prepared.jobs - first),
+                size=size,
                 folder=folder_here(),
                 resources=prepared.resources,
-                at_once=_share(prepared.at_once, len(found), len(firsts)),
+                at_once=_share(prepared, first, size, most),
                 output=output_of(workspace._session.store, submission, folder_here()),
                 title=prepared.runs[0].experiment.path,
                 avoid=wishes.avoid,
@@ -302,10 +302,12 @@ def batches_of(
     return found
 
 
-def _share(at_once: int | None, number: int, batches: int) -> int | None:
-    if at_once is None or at_once < batches:
+def _share(prepared: Preparation, first: int, size: int, most: int) -> int | None:
+    """Return how many jobs of a batch may run at a time: all batches are at work for the same time, and each has at least one."""
+    at_once, jobs = prepared.at_once, prepared.jobs
+    if at_once is None or at_once * most < jobs:  # fewer than there are batches
         return at_once
-    return at_once // batches + (number < at_once % batches)
+    return at_once * (first + size) // jobs - at_once * first // jobs
 
 
 def watching(workspace: Workspace, drive: Drive, submission: str, after: Sequence[str], again: Sequence[str]) -> Batch:
