@@ -133,6 +133,18 @@ def test_without_a_script_the_record_alone_is_told(molexp, here):
     assert molexp("-w", "lab", "why", "@latest", "-t", "totl").code == 2
 
 
+@pytest.mark.parametrize("there", [False, True], ids=["missing", "unreadable"])
+def test_a_workspace_that_is_named_is_asked_or_none(molexp, here, monkeypatch, there):
+    write()
+    assert molexp("run", "scan.py").code == 0
+    if there:
+        (here / "other").mkdir()
+        (here / "other/workspace.json").symlink_to("nowhere")
+    monkeypatch.setenv("MOLEXP_WORKSPACE", "other")
+    done = molexp("why", "@latest", "--script", "scan.py")
+    assert (done.code != 0, done.out, f"{here}/other" in done.err) == (True, "", True), "that of the script is another one"
+
+
 def test_the_nearest_runs_are_named_where_there_is_none(molexp, in_lab):
     exp = in_lab.Project("metals").Experiment("cu", params={"xc": "PBE"})
     for a in (3.5, 3.6, 4.0):

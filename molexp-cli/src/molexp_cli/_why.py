@@ -13,8 +13,8 @@ from molexp_cli._failing import NOT_FOUND
 from molexp_cli._options import (
     JsonOption,
     WorkspaceOption,
-    given_workspace,
     located,
+    named_workspace,
     parameters_of,
     parts_of_experiment,
 )
@@ -106,13 +106,15 @@ def _workspace(ctx: typer.Context, workspace: str | None, script: Script | None)
     """Return the workspace that is named, else the nearest one, else the script's, which may have the keys of the storage."""
     import molexp
 
+    named = named_workspace(ctx, workspace)
     try:
         return located(ctx, workspace)
-    except (molexp.NotFoundError, molexp.StoreError):
-        named = given_workspace(ctx, workspace)
-        if script is None:
+    except molexp.NotFoundError:
+        if script is None or named:
             raise
-        own = script.workspace(molexp.Workspace(named).url) if named else script.experiments[0][0].project.workspace
+        return script.experiments[0][0].project.workspace
+    except molexp.StoreError:
+        own = script.workspace(molexp.Workspace(named).url) if script and named else None
         if own is None:
             raise
         return own
