@@ -142,7 +142,9 @@ def test_a_workspace_that_is_named_is_asked_or_none(molexp, here, monkeypatch, t
         (here / "other/workspace.json").symlink_to("nowhere")
     monkeypatch.setenv("MOLEXP_WORKSPACE", "other")
     done = molexp("why", "@latest", "--script", "scan.py")
-    assert (done.code != 0, done.out, f"{here}/other" in done.err) == (True, "", True), "that of the script is another one"
+    assert (done.code != 0, done.out, f"{here}/other" in done.err) == (True, "", True), (
+        "that of the script is another one"
+    )
 
 
 def test_the_nearest_runs_are_named_where_there_is_none(molexp, in_lab):

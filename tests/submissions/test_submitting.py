@@ -281,7 +281,8 @@ def test_a_submission_whose_workspace_was_moved_can_be_given_up_and_its_runs_sub
     os.mkdir("moved")
     os.rename("lab", "moved/lab")
     told = place.molexp("-w", "moved/lab", "queue")
-    assert "from where it was moved: move it back, or give them up with `molexp cancel --submission 2" in told.err
+    assert "if it was moved, move it back, or give them up with `molexp cancel --submission 2" in told.err
+    assert "if this is a copy, ask where the workspace is" in told.err
     assert place.molexp("-w", "moved/lab", "cancel", "--submission", "all").code == 0
     assert "ended: " in place.molexp("-w", "moved/lab", "queue", "--all").out
     os.unlink("gate")
@@ -291,6 +292,18 @@ def test_a_submission_whose_workspace_was_moved_can_be_given_up_and_its_runs_sub
     )
     again = place.molexp("resubmit", "sweep.py", "-p", "cluster", "--dry-run", "-w", "moved/lab")
     assert "would submit 2 runs in 2 jobs" in again.err
+
+
+def test_a_copy_of_a_workspace_that_cannot_be_looked_for_does_not_count_as_moved(place: Place):
+    place.molexp("submit", "sweep.py", "-p", "cluster", "-w", "disk/lab", ENGINE="kills before")
+    os.rename("disk/lab", "copy")
+    os.rmdir("disk")
+    os.symlink("disk", "disk")  # as a folder of another user, or a disk that does not answer
+    assert "disk/lab, of which this is a copy" in place.molexp("-w", "copy", "queue").err
+    assert "of which this is a copy" in place.molexp("-w", "copy", "cancel", "--submission", "all").err
+    (document,) = (place.folder / "copy/submissions").iterdir()  # it has no end
+    document.write_text(document.read_text().replace("disk/lab", "disk%00/lab"))
+    assert "of which this is a copy" in place.molexp("-w", "copy", "queue").err
 
 
 def test_no_run_is_begun_that_there_is_no_time_for(place: Place):

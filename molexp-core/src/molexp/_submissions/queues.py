@@ -93,18 +93,25 @@ class Queues:
 
 
 def moved_from(one: SubmissionFacts, url: str) -> str:
-    """Return where the jobs of a submission expect its workspace, if that was moved from there; "" if it is there, or a copy."""
+    """Return where the jobs of a submission expect its workspace, if nothing is there; "" if it is there, or this is a copy."""
     there = str(one.document["url"])
     if there == url or not there.startswith("file:///"):
         return ""
-    return "" if os.path.lexists(os.fsdecode(unquote_to_bytes(there.removeprefix("file://")))) else there
+    try:
+        os.lstat(os.fsdecode(unquote_to_bytes(there.removeprefix("file://"))))
+    except FileNotFoundError:
+        return there
+    except (OSError, ValueError):
+        pass  # it may be there, in a folder of another user or on a disk that does not answer
+    return ""
 
 
 def elsewhere(one: SubmissionFacts, url: str) -> str:
     """Return why the jobs of a submission do not concern the workspace that it is read in; "" if they do."""
     if moved_from(one, url):
-        what = f"its jobs expect the workspace at {one.document['url']}, from where it was moved"
-        return f"{what}: move it back, or give them up with `molexp cancel --submission {one.id}`"
+        what = f"its jobs expect the workspace at {one.document['url']}, and nothing is there on this machine"
+        advice = f"if it was moved, move it back, or give them up with `molexp cancel --submission {one.id}`"
+        return f"{what}: {advice}; if this is a copy, ask where the workspace is"
     return "" if one.document["url"] == url else f"its jobs work in {one.document['url']}, of which this is a copy"
 
 
