@@ -45,6 +45,15 @@ def test_a_name_is_on_one_line(in_lab, molexp):
     assert "\n  c\\td  2\n" in text
 
 
+def test_a_foreign_submission_of_an_attempt_is_no_hindrance(in_lab, molexp):
+    with in_lab.Project("p").Experiment("e").Run(id="one").start():
+        pass
+    for file in Path("lab/projects/p/experiments/e/runs/one/executions").glob("1.*"):
+        file.write_text(file.read_text().replace('"attempt":1', '"attempt":1,"submission":"x"'))
+    assert in_lab.run("p/e/one").execution_history[-1]["submission"] == "x"
+    assert molexp("show", "one").code == 0
+
+
 def test_of_an_attempt_that_was_found_dead_it_shows_when_it_was_last_seen(in_lab, molexp):
     code = "import os, sys, molexp as me; me.Workspace(sys.argv[1]).Project('p').Experiment('e').Run(id='one').start(); os._exit(1)"
     subprocess.run([sys.executable, "-c", code, in_lab.url], check=False, timeout=DEADLINE)

@@ -158,7 +158,8 @@ def _head(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _job(opened: molexp.Workspace, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the job of a scheduler that made the newest attempt, and where that printed."""
     newest: Mapping[str, Any] = (found["execution_history"] or ({},))[-1]
-    submission = newest.get("submission") or {}
+    said = newest.get("submission")
+    submission = said if isinstance(said, dict) else {}
     if job := submission.get("engine_job") or newest.get("job"):
         yield "job", str(job)
     if submission:
