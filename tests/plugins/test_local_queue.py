@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -85,6 +86,22 @@ def test_a_folder_that_cannot_be_made_is_refused_and_no_jobs_are_thought_to_go_o
     with pytest.raises(me.QueueError, match=why) as caught:
         elsewhere.submit(batch(tmp_path, "a-1", "true"))
     assert not isinstance(caught.value, me.QueueUnavailableError)
+
+
+def test_a_full_disk_leaves_no_environment_behind(queue: Queue, tmp_path: Path, monkeypatch):
+    rename = Path.rename
+
+    def full(self, target):
+        if target.name == "batch.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", full)
+        with pytest.raises(me.QueueError, match=r"No space left on device; scheduler\.folder sets"):
+            queue.submit(batch(tmp_path, "a-1", "true", environment={"SECRET": "x"}))
+    assert os.listdir(tmp_path / "queue" / "batches") == []
+    assert [*queue.look({"a-1": ""})] == []
 
 
 def test_a_job_may_run_no_longer_than_its_walltime(queue: Queue, tmp_path: Path):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from json import dumps, loads  # these keep names and variables that are not UTF-8
 from pathlib import Path
+from shutil import rmtree
 from subprocess import DEVNULL, Popen
 from typing import Any
 
@@ -63,8 +64,12 @@ class QueueFiles:
         folder = self.root / BATCHES / batch.token
         folder.mkdir(mode=0o700, parents=True)
         secrets = dumps(dict(environment)).encode()  # it may have some: it goes with the last job
-        _write(folder / "environment.json", secrets)
-        _write(folder / "batch.json", dumps(to_builtins(batch)).encode())
+        try:
+            _write(folder / "environment.json", secrets)
+            _write(folder / "batch.json", dumps(to_builtins(batch)).encode())
+        except OSError:
+            rmtree(folder, ignore_errors=True)  # no runner will
+            raise
 
     def batches(self) -> dict[str, StoredBatch]:
         """Return the batches by their tokens, the oldest first."""
