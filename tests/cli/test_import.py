@@ -262,6 +262,18 @@ def test_a_folder_with_the_parameters_of_a_run_that_is_there_is_refused(molexp, 
     done = molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu", "--dry-run")
     assert [line.split()[:2] for line in done.lines()[1:]] == [["old/a2", "import"]]
     assert f"old/a1 is refused: it has the same parameters as the run {ctx.run.path};" in done.err
+    os.rename(here / "old" / "a2", here / "a2")
+    done = molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu")
+    assert (done.code, done.lines()[0], "fits" in done.err) == (1, "imported 0 runs", False)
+    assert "old/a1 is refused" in done.err
+
+
+def test_a_run_that_was_given_another_id_stands_in_no_ones_way(molexp, lab, here):
+    with lab.Project("m").Experiment("cu").Run({"a": 1}, id="mine").start():
+        pass
+    dress(here / "old" / "a1", 0)
+    done = molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu")
+    assert (done.code, done.lines()[0]) == (0, "imported 1 run: 1 succeeded"), done.err
 
 
 def test_a_parameter_that_no_run_can_have_leaves_its_folder_out(molexp, lab, here):

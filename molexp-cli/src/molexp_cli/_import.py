@@ -143,7 +143,7 @@ def import_folders(
         _AGAIN if known.get(spelled(old.folder)) is False else _THERE if spelled(old.folder) in known else _NEW
         for old in plan.old
     ]
-    if not plan.old:
+    if not plan.old and not plan.refused:
         _tell_left_out(plan)
         say(f"no folder in {str(folder)!r} fits {pattern!r}")
         raise typer.Exit(NOT_FOUND)
@@ -237,19 +237,22 @@ def _known(ctx: typer.Context, workspace: str | None, path: str) -> tuple[dict[s
     """Return the folders that were imported into the experiment before, and whether to the end; and its runs by identity."""
     import molexp
 
+    project, _, name = path.partition("/")
     try:
-        rows = located(ctx, workspace).catalog.runs('status != "pending"', experiment=path, archived=True)
+        here = located(ctx, workspace)
+        experiment = here.project(project).experiment(name)
     except molexp.NotFoundError:
         return {}, {}
     known, taken = {}, {}
-    for row in rows:
+    for row in here.catalog.runs('status != "pending"', experiment=path, archived=True):
         said = row.document.get("imported_from") or {}
         place = str(said["folder"]) if "folder" in said else ""
         if said:
             known[place] = bool(said.get("at"))
-        if not row.config:
+        own = row.document.get("own_parameters") or {}
+        if not row.config and row.id == experiment.derived_id(own, replica=row.replica):  # others may have the same
             name = f"the run {row.path}" + (f", which was imported from {place}" if place else "")
-            taken[_identity(row.document.get("own_parameters") or {}, row.replica)] = _Taken(place, name)
+            taken[_identity(own, row.replica)] = _Taken(place, name)
     return known, taken
 
 
