@@ -91,7 +91,9 @@ def import_folders(
         typer.Option("--link/--copy", help="Hard-link the files instead of copying them, on the same file system."),
     ] = False,
     tag: Annotated[list[str] | None, _option("--tag", "TAG", "Tag the runs. Repeatable.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Import nothing if a folder would be left out.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Import nothing if a folder would be left out, or is refused.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Show what would be imported, and write nothing.")
     ] = False,
@@ -116,8 +118,8 @@ def import_folders(
         molexp import old '{n:int}' --replica n --to metals/cu --params input.yaml:system --exit-code rc.txt --link
         molexp import old 'lr{lr}' --to nets/mlp --metrics train.csv --failed-if '*.err:Traceback' --started run.sh
 
-    Exit codes: 0 every folder that fits is a run now, or was before; 1 some could not be recorded; 3 no folder fits; 4 something
-    would be left out, with --strict; 130 Ctrl-C.
+    Exit codes: 0 every folder that fits is a run now, or was before; 1 some are refused, or could not be recorded; 3 no folder
+    fits; 4 something would be left out or is refused, with --strict; 130 Ctrl-C.
     """
     project, name = parts_of_experiment(ctx, to, "--to")
     rules = Rules(
