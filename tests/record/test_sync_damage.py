@@ -7,7 +7,13 @@ import os
 import pytest
 
 import molexp as me
-from tests.record.syncing import RUNS, fill, record, sync, track
+from tests import internals
+from tests.record.syncing import RUNS, check, fill, record, sync, track
+
+
+@pytest.fixture(autouse=True)
+def _nobody_fills_what_is_empty(monkeypatch):
+    internals.tune(monkeypatch, "seconds that somebody has to fill a name", 0.05)
 
 
 @pytest.mark.parametrize("key", [f"{RUNS}/two/artifacts/big.bin", f"{RUNS}/one/artifacts/a.json", "data"])
@@ -194,3 +200,32 @@ def test_a_document_that_cannot_be_read_is_named_and_keeps_nothing(source, targe
     assert target.store.read(key) == b"[1]", "kept as it is"
     assert target.load().run("metals/cu/one").results == {"value": 1}
     assert [row.path for row in target.load().catalog.runs()] == ["metals/cu/one"]
+
+
+def test_a_copy_keeps_the_end_of_an_attempt_that_its_source_has_lost(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    assert sync(lab, copy).ok
+    key = f"{RUNS}/one/executions/1.end.json"
+    end = lab.store.read(key)
+    lab.store.delete(key)
+
+    assert sync(lab, copy).ok
+    assert copy.store.read(key) == end
+    assert sync(copy, lab).ok
+    assert lab.store.read(key) == end
+
+
+@pytest.mark.parametrize("torn", [b"", bytes(40)], ids=["empty", "zeros"])
+@pytest.mark.parametrize("claim", ["whole", "torn"])
+def test_an_end_that_lost_its_bytes_at_the_destination_comes_again(lab, copy, tmp_path, torn, claim):
+    fill(lab, tmp_path)
+    assert sync(lab, copy).ok
+    before = record(copy)
+    copy.store.write(f"{RUNS}/one/executions/1.end.json", torn)
+    if claim == "torn":
+        copy.store.write(f"{RUNS}/one/executions/1.jsonl", torn)
+
+    report = sync(lab, copy)
+    assert report.ok, report
+    assert record(copy) == before
+    check(copy)
