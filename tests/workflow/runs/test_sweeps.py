@@ -214,7 +214,7 @@ MISTAKES = {
     "points of text": (TypeError, "dicts of parameters", {"space": ["ab"]}),
     "NaN": (me.SerializationError, r"a", {"space": {"a": [float("nan")]}}),
     "no jobs": (ValueError, "at least 1", {"jobs": 0}),
-    "no replica": (ValueError, "at least one replica", {"replicas": 0}),
+    "no replica": (ValueError, "replicas is 0; it must be at least 1", {"replicas": 0}),
     "an executor": (me.PluginMissingError, "'process'", {"executor": "proces", "function": lambda ctx: None}),
 }
 

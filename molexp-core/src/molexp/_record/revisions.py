@@ -14,7 +14,7 @@ from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, encode_pretty
 from molexp._values.ids import new_token
-from molexp._values.numbers import NUMBER, count, whole
+from molexp._values.numbers import NUMBER, at_least_one, count
 from molexp._values.paths import path_text
 from molexp._values.patterns import late
 from molexp._values.plain import plain, plain_parameters
@@ -171,12 +171,7 @@ def checked_replicas(space: Any, replicas: Any) -> int | None:
     for point in space if isinstance(space, Sequence) else ():
         if not isinstance(point, Mapping):
             raise TypeError(f"The points of a space are dicts of parameters, not {point!r}.")
-    times = whole(replicas)
-    if times is None and replicas is not None:
-        raise TypeError(f"replicas is a number of times, not {replicas!r}.")
-    if times is not None and times < 1:
-        raise ValueError(f"There is at least one replica; {replicas} are not.")
-    return times
+    return at_least_one(replicas, "replicas")
 
 
 def _recorded_space(space: Iterable[Mapping[str, Any]]) -> Any:

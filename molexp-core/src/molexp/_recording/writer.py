@@ -59,7 +59,7 @@ class Recorder(Protocol):
         """Record an event."""
 
     def manage(self, handle: Handle) -> None:
-        """Close `handle` before the end; raise if nobody would."""
+        """Close `handle` before the end; that of a task raises if its try has ended."""
 
 
 class EventLog(Protocol):

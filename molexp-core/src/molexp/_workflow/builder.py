@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from molexp._values.ids import nearest
-from molexp._values.numbers import whole
+from molexp._values.numbers import at_least_one
 from molexp._workflow.options import Depends, F, TaskOptions, TaskSettings, with_options
 from molexp._workflow.shell import ShellTask
 from molexp._workflow.tasks import TaskSpec, spec_of
@@ -35,6 +35,7 @@ class WorkflowBuilder:
     Raises:
         WorkflowDefinitionError: the name is not text, or is empty.
         ValueError: the policy is another one, or the number of tasks is not above 0.
+        TypeError: the number of tasks is no whole number.
 
     Example:
         >>> from molexp.workflow import WorkflowBuilder
@@ -55,12 +56,9 @@ class WorkflowBuilder:
             raise WorkflowDefinitionError(f"A workflow's name must be text, not {name!r}.")
         if on_failure not in ("finish", "cancel"):
             raise ValueError(f"on_failure must be 'finish' or 'cancel', not {on_failure!r}.")
-        parallel = whole(max_parallel)
-        if max_parallel is not None and (parallel is None or parallel < 1):
-            raise ValueError(f"max_parallel={max_parallel!r} is not a whole number above 0.")
         self.name = name
         self.on_failure: Literal["finish", "cancel"] = on_failure
-        self.max_parallel = parallel
+        self.max_parallel = at_least_one(max_parallel, "max_parallel")
         self._tasks: dict[str, TaskSpec] = {}
         self._names: dict[Hashable, list[str]] = {}  # by the identity of what was given
 
