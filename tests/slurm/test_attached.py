@@ -64,7 +64,8 @@ def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm
     eventually(lambda: not slurm.alive())
     assert sweep.found() == dict.fromkeys(range(4), DONE), err.decode()
     assert len(slurm.calls("sbatch")) == 1, "there is a second array"
-    assert second.returncode in (0, 4 if moment == "in mid-run" else 0), out.decode()
+    # Runs that jobs are executing right then are left to these.
+    assert second.returncode in (0, 5 if moment == "in mid-run" else 0), out.decode()
 
 
 def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slurm, here):
