@@ -97,6 +97,16 @@ def test_its_origin_is_named_and_nothing_else_is_made_up(exp, ws, old):
     assert len(ws.catalog.runs(f"imported_from.folder == '{old}'")) == 1
 
 
+def test_its_origin_may_be_a_url_which_is_recorded_without_secrets(exp):
+    place = "https://ada:hunter2@tracking.example.org/#/experiments/1/runs/6cee3a"
+    run = exp.record_past_run({"b": 3}, origin=place)
+    folder = run.to_dict()["imported_from"]["folder"]
+    assert folder.endswith("@tracking.example.org/#/experiments/1/runs/6cee3a")
+    assert folder.startswith("https://")
+    assert "hunter2" not in folder
+    assert exp.record_past_run({"b": 3}, origin=place) == run
+
+
 def test_a_second_time_adds_nothing(exp, place, old):
     record(exp, old)
     before = place.record()

@@ -51,7 +51,7 @@ class PastRuns(Generic[RunT]):
                 ``started_at``, if that is known.
             link: link the files, on the same file system, instead of copying them. They are marked external: a program that
                 writes into such a file changes the record.
-            origin: the folder or file that all this comes from.
+            origin: the folder or file that all this comes from, or its URL; the record has that without secrets.
             tags: free labels.
 
         Raises:

@@ -18,7 +18,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.run_creation import Deriving, Made, get_or_create
 from molexp._profiles import use_profiles
-from molexp._provenance.secrets import arguments_without_secrets
+from molexp._provenance.secrets import arguments_without_secrets, without_secrets
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._record.causes import Ending
 from molexp._record.folding import AttemptFacts
@@ -135,7 +135,9 @@ def _origin(experiment: Experiment, place: str | os.PathLike[str] | None) -> dic
     """Return where the run comes from, and who records it."""
     owner = experiment._session.process.owner
     found: dict[str, Any] = {}
-    if place is not None:  # the name may be in no encoding
+    if isinstance(place, str) and "://" in place:
+        found["folder"] = without_secrets(place)
+    elif place is not None:  # the name may be in no encoding
         found["folder"] = os.fsencode(os.path.abspath(place)).decode("utf-8", "backslashreplace")
     return {
         **found,
