@@ -119,6 +119,8 @@ def of_member(value: Any) -> str:
         return f"{signature(value.__func__)} [{type(value).__name__}]"
     if callable(value) and not inspect.isclass(value):
         return signature(value)
+    if (wrapped := inspect.unwrap(value)) is not value:  # an `__exit__` that a descriptor gives out
+        return signature(wrapped)
     return f": {'class' if inspect.isclass(value) else 'attribute'}"
 
 

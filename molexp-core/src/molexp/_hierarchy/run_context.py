@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
@@ -12,6 +13,7 @@ from molexp._assets.naming import AttemptAssets
 from molexp._record.causes import Ending
 from molexp._recording import current
 from molexp._recording.signals.handlers import Interrupter, Terminated
+from molexp._recording.signals.leaving import Leavable, noticed
 from molexp._running.context import Context, describe_error
 from molexp._running.endings import judge
 from molexp._running.start import begin
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from molexp._running.capture import Capture
 
 
-class RunContext(Context):
+class RunContext(Leavable, Context):
     """An attempt that is going on; leave its ``with`` block to end it.
 
     An error that leaves the block ends the attempt as ``failed`` with its traceback, Ctrl-C as ``cancelled``, a
@@ -50,6 +52,7 @@ class RunContext(Context):
 
     run: Run
     _assets: AttemptAssets
+    _attempt: Attempt | Joined
 
     def __init__(self, run: Run, attempt: Attempt | Joined) -> None:
         assets = AttemptAssets(attempt, run._session.library, run._scopes)
@@ -130,20 +133,21 @@ class RunContext(Context):
         self._entered = current.enter(self._recorder)
         self._interrupter = Interrupter(self._attempt.process.signals)
         self._attempt.on_cancel = self._interrupter.fire
+        self._watch()
         return self
 
+    @noticed
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._attempt.state == "inert":
             return
+        self._left_by = error
         problem = self._gather() if error is None and self._rank is not None else None
         late = self._interrupter.disarm() if self._interrupter is not None else None
         if self._entered is not None:
-            try:
+            with suppress(ValueError):  # left in another task than it was entered in
                 current.leave(self._entered)
-            except ValueError:
-                pass  # left in another task than it was entered in
             self._entered = None
         if self._attempt.closed:
             return
@@ -152,10 +156,7 @@ class RunContext(Context):
         if interrupted and isinstance(left_by, KeyboardInterrupt | Terminated) and (asked := self._attempt.stopped_by):
             left_by = asked  # nobody pressed Ctrl-C: the request did
         if left_by is None:
-            if self._failures:
-                self._end(next(iter(self._failures.values())))
-            else:
-                self._end(Ending(RunStatus.SUCCEEDED))
+            self._end(next(iter(self._failures.values()), Ending(RunStatus.SUCCEEDED)))
             return
         self._end_by(left_by)
         if left_by is not error:
@@ -222,6 +223,7 @@ class RunContext(Context):
         if scratch:
             self._attempt.contents.workdir = None
         self._attempt.end(ending)
+        self._left_by = self._watched = None
         for folder in scratch:
             from shutil import rmtree
 
