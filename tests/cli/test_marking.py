@@ -56,7 +56,9 @@ def test_what_is_deleted_can_be_restored_until_gc_frees_it(exp, molexp):
 
 
 def test_what_was_changed_is_told_in_json(exp, molexp):
-    for command in ("archive", "unarchive", "cancel", "delete"):
+    unchanged = {"changed": [], "dry_run": False, "failed": [], "unchanged": ["p/e/one"]}
+    assert molexp("cancel", "one", "--json").json() == unchanged, "it has ended"
+    for command in ("archive", "unarchive", "delete"):
         assert molexp(command, "one", "--json").json() == {"changed": ["p/e/one"], "dry_run": False, "failed": []}
 
 
@@ -90,7 +92,8 @@ def test_a_run_is_cancelled_as_the_errors_advise(exp, molexp):
         assert "hint: Wait until it ends, or stop it: molexp cancel p/e/busy\n" in molexp("delete", "busy").err
         me.sync_workspace("lab", "copy")
         done = molexp("cancel", "busy", "waits", "one", "--reason", "too hot")
-        assert (done.code, done.out) == (0, "p/e/busy\np/e/waits\np/e/one\n")
+        assert (done.code, done.out) == (0, "p/e/busy\np/e/waits\n")
+        assert done.err == "molexp: p/e/one has ended (succeeded), and stays as it is.\n"
         ctx._attempt.beat()
         ctx.set_result("x", 1)
     assert [exp.run(name).status for name in ("busy", "waits", "one")] == ["cancelled", "cancelled", "succeeded"]

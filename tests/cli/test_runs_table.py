@@ -101,6 +101,7 @@ def test_you_choose_columns_by_the_ends_of_their_names(sweep, here, molexp):
     assert (row["cause"], row["ended_at"], "energy" in row) == (None, row.execution_history[-1]["ended_at"], False)
     wrong = molexp("runs", "list", "--columns", "enrgy")
     assert (wrong.code, wrong.err) == (2, "molexp: No run has the column 'enrgy'. Did you mean 'energy'?\n")
+    assert "'endedat'. Did you mean 'ended_at'?" in molexp("runs", "list", "--columns", "endedat").err
 
 
 def test_notes_are_their_text_in_lists_and_rows_as_in_queries(in_lab, here, molexp):

@@ -138,3 +138,23 @@ def test_parameters_are_a_mapping(place, exp, bad):
 def test_a_negative_replica_is_refused(exp):
     with pytest.raises(ValueError, match="-1"):
         exp.Run(replica=-1)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 401, "é" * 201])
+def test_a_name_that_no_table_has_a_place_for_is_refused_and_the_next_point_is_logged(exp, run, name):
+    with run.start() as ctx:
+        with pytest.raises(me.InvalidNameError, match=r"the name of a metric: it is (empty|longer than 400 bytes)"):
+            ctx.metrics.log({"loss": 1, name: 2})
+        ctx.metrics.log({"x" * 400: 3, "é" * 200: 4})
+    with pytest.raises(me.InvalidNameError):
+        exp.record_past_run({"a": 1}, status="succeeded", metrics=[{"loss": 1, name: 2}])
+
+    assert set(run.metrics) == {"x" * 400, "é" * 200}
+    assert [one.id for one in exp.runs] == [run.id]
+
+
+def test_a_text_that_no_file_holds_is_named_and_the_name_stays_free(run):
+    with run.start() as ctx:
+        with pytest.raises(me.SerializationError, match=r"read\.txt \(str\).*its character 4 is a lone surrogate"):
+            ctx.artifact.save("read.txt", "name\udcff")
+        assert ctx.artifact.save("read.txt", "name").load() == "name"

@@ -327,8 +327,33 @@ def test_an_address_that_pages_cannot_read_is_refused(small, tmp_path, given):
         export(small, str(tmp_path / "copy"), record=given)
 
 
+def test_what_a_copy_has_lost_is_written_again(small, tmp_path):
+    copy = tmp_path / "copy"
+    export(small, str(copy))
+    assert export(small, str(copy)).written == 0
+    whole = {name: (copy / name).read_bytes() for name in files_of(copy) - {"molexp-export.json"}}
+    for name in whole.keys() - {"now.js"}:
+        (copy / name).unlink()
+    export(small, str(copy))
+    assert files_of(copy) >= {*json.loads((copy / "molexp-export.json").read_text())["files"], "now.js"}
+    for name in ("now.js", "index.html", *(f"{one}.js" for one in manifest(copy)["index"])):
+        (copy / name).write_bytes(b"")  # a power loss leaves names without contents
+        export(small, str(copy))
+        assert (copy / name).stat().st_size > 0, name
+    assert (copy / "index.html").read_bytes() == whole["index.html"]
+    assert export(small, str(copy)).written == 0
+
+
 @pytest.mark.parametrize(
-    "told", [[], {"files": []}, {"files": [{}], "before": []}, {"files": [], "before": [], "details": {"a": 5}}]
+    "told",
+    [
+        {"files": ["runs/../../lab/workspace.json"], "before": []},
+        {"files": [], "before": ["files/thesis.tex"]},
+        [],
+        {"files": []},
+        {"files": [{}], "before": []},
+        {"files": [], "before": [], "details": {"a": 5}},
+    ],
 )
 def test_a_file_that_says_something_else_is_left_alone(small, tmp_path, told):
     copy = tmp_path / "copy"

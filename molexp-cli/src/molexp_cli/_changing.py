@@ -39,7 +39,7 @@ DryRunOption = Annotated[
 ]
 
 After: TypeAlias = "Callable[[molexp.Workspace, list[str]], tuple[Mapping[str, Any], Iterable[str]]]"
-"""Does something more for the runs that were changed; returns fields for JSON, and lines for people."""
+"""Does something more for the runs that were changed, or left alone; returns fields for JSON, and lines for people."""
 
 _TOLD = 10  # errors that are printed; the rest are counted
 _SHOWN = 50  # paths that a terminal shows; of more there is only a line that counts them
@@ -60,6 +60,10 @@ class Deed(NamedTuple):
     past: str
     then: str = ""
     frees: bool = False
+
+
+class Unchanged(Exception):  # noqa: N818 - no error: it is raised for a run that a change does not concern
+    """Raised by a change that leaves a run alone; its text says why."""
 
 
 class Chosen(NamedTuple):
@@ -92,7 +96,7 @@ def change(
         deed: the words for the change.
         do: changes one run.
         keep: of the runs that match the query, only these are changed.
-        after: called with the paths of the runs that were changed.
+        after: called with the paths of the runs that were changed, or that the change does not concern.
     """
     if bool(chosen.names) == (chosen.where is not None):
         raise typer.BadParameter("Name runs, or choose them with --where QUERY: one of the two.", ctx=ctx)
@@ -192,6 +196,45 @@ def confirm(question: str) -> None:
         raise typer.Exit(FAILED)
 
 
+class _Outcome:
+    """Keeps apart the runs that were changed, that were left alone, and that an error kept as they were."""
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self.unchanged: dict[str, str] = {}
+        self.failed: dict[str, Exception] = {}
+
+    def take(self, path: str, error: Exception | None) -> bool:
+        """Note what became of a run; tell whether it was changed."""
+        if error is None:
+            self.changed.append(path)
+        elif isinstance(error, Unchanged):
+            self.unchanged[path] = str(error)
+        elif code_of(error) is None:
+            raise error
+        else:
+            self.failed[path] = error
+        return error is None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        problems = [{"path": path, **facts(error)} for path, error in self.failed.items()]
+        unchanged = {"unchanged": [*self.unchanged]} if self.unchanged else {}
+        return {"dry_run": False, "changed": self.changed, "failed": problems, **unchanged}
+
+    def tell(self, deed: Deed, *, many: bool) -> None:
+        """Say what is to be said beside the paths of the runs that were changed."""
+        for why in [*self.unchanged.values()][:_TOLD]:
+            say(why)
+        if len(self.unchanged) > _TOLD:
+            say(f"and {len(self.unchanged) - _TOLD} more stay as they are")
+        tell_errors(self.failed)
+        changed, others = len(self.changed), len(self.failed) + len(self.unchanged)
+        if many or (self.failed and changed):
+            whole = f"{changed} of {changed + others} runs" if others else _words.counted(changed, "run")
+            say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
+
+
 def apply(
     opened: molexp.Workspace,
     paths: Sequence[str],
@@ -205,39 +248,28 @@ def apply(
     import molexp
 
     many = on_terminal() and len(paths) > _SHOWN
-    failed: dict[str, Exception] = {}
-    changed: list[str] = []
+    outcome = _Outcome()
     try:
         with count_bar("runs", len(paths) if many else 0) as advance:
             for path, error in molexp.change_runs(opened, paths, do):
                 advance()
-                if error is not None:
-                    if code_of(error) is None:
-                        raise error
-                    failed[path] = error
-                    continue
-                changed.append(path)
-                if not (as_json or many):
+                if outcome.take(path, error) and not (as_json or many):
                     write(path)
     except KeyboardInterrupt:
-        say(f"Interrupted: {len(changed)} of {len(paths)} runs {deed.past}.")
+        say(f"Interrupted: {len(outcome.changed)} of {len(paths)} runs {deed.past}.")
         raise
-    more, told = after(opened, changed) if after is not None and changed else ({}, [])
-    freed = opened.gc(dry_run=False) if deed.frees and changed else None
+    seen = [*outcome.changed, *outcome.unchanged]
+    more, told = after(opened, seen) if after is not None and seen else ({}, [])
+    freed = opened.gc(dry_run=False) if deed.frees and outcome.changed else None
     if as_json:
-        problems = [{"path": path, **facts(error)} for path, error in failed.items()]
-        answered = {"dry_run": False, "changed": changed, "failed": problems}
-        write(molexp.to_json(answered | dict(more) | ({"freed": freed} if freed else {}), pretty=True))
+        write(molexp.to_json(outcome.to_dict() | dict(more) | ({"freed": freed} if freed else {}), pretty=True))
     else:
-        tell_errors(failed)
-        if many or (failed and changed):
-            whole = f"{len(changed)} of {len(paths)} runs" if failed else _words.counted(len(changed), "run")
-            say(f"{whole} {deed.past}." + (f" {deed.then}" if changed and deed.then else ""))
+        outcome.tell(deed, many=many)
         for line in told:
             say(line)
         if freed:
             _tell_freed(freed)
-    _exit(failed, freed)
+    _exit(outcome.failed, freed)
 
 
 def _exit(failed: dict[str, Exception], freed: molexp.Report | None) -> None:

@@ -128,7 +128,7 @@ def keys_of(wanted: str, rows: Rows, everything: Callable[[], Collection[str]]) 
     found = {name: _SPECIAL.get(name) or _exact(name, some) for name in names}
     if not all(found.values()):
         known = everything()
-        found = {name: key or (_resolved(name, known) if known else name) for name, key in found.items()}
+        found = {name: key or (_resolved(name, known, rows) if known else name) for name, key in found.items()}
     return [(name, key) for name in names if (key := found[name])]
 
 
@@ -153,7 +153,7 @@ def _plain(name: str) -> str:
     return f"params.{name.removeprefix('parameters.')}" if name.startswith("parameters.") else name
 
 
-def _resolved(name: str, known: Collection[str]) -> str:
+def _resolved(name: str, known: Collection[str], rows: Rows) -> str:
     plain = _plain(name)
     if key := _exact(name, known):
         return key
@@ -163,7 +163,14 @@ def _resolved(name: str, known: Collection[str]) -> str:
         return inside[0]
     from difflib import get_close_matches
 
+    from molexp import NotFoundError
+
     close = inside or get_close_matches(name, sorted({*known, *(key.rpartition(".")[2] for key in known)}))
+    try:
+        if rows and not close:
+            rows[0][plain]
+    except NotFoundError as error:  # names columns too that are not listed
+        close = [*error.nearest]
     hint = f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""
     raise ValueError(f"No run has the column {name!r}.{hint}")
 

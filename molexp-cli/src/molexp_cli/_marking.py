@@ -13,6 +13,7 @@ from molexp_cli._changing import (
     Deed,
     DryRunOption,
     RunsArgument,
+    Unchanged,
     WhereOption,
     YesOption,
     apply,
@@ -66,7 +67,7 @@ def cancel(
     """Ask runs to stop. The process that executes a run notices within a minute, and ends it as cancelled.
 
     A run that was never started is cancelled at once, and so is the copy of a run that continues elsewhere. A run that has
-    ended stays as it is. The job of a queue that waits for a cancelled run, and for no other one, is cancelled, too, if the queue
+    ended stays as it is, and is named. The job of a queue that waits for a cancelled run, and for no other one, is cancelled, too, if the queue
     can be asked from here; in any case it leaves the run alone.
 
     Examples:
@@ -83,7 +84,7 @@ def cancel(
         wanted = None if submission == ["all"] else submission
         show_submissions(cancel_submissions(located(ctx, workspace), wanted), as_json=as_json)
         return
-    change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, lambda run: run.cancel(reason), after=withdrawn)
+    change(ctx, workspace, Chosen(runs, as_json=as_json), _CANCEL, partial(_cancel, reason=reason), after=withdrawn)
 
 
 def archive(ctx: typer.Context, runs: _Runs, as_json: JsonOption = False, workspace: WorkspaceOption = None) -> None:
@@ -155,7 +156,7 @@ def cancel_runs(
     """
     chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
     keep = partial(_is_cancellable, archived=archived)
-    change(ctx, workspace, chosen, _CANCEL, lambda run: run.cancel(reason), keep=keep, after=withdrawn)
+    change(ctx, workspace, chosen, _CANCEL, partial(_cancel, reason=reason), keep=keep, after=withdrawn)
 
 
 def archive_runs(
@@ -306,6 +307,17 @@ def note_runs(
         raise typer.BadParameter("The note is empty.", ctx=ctx, param_hint="TEXT")
     chosen = Chosen(runs, where, archived, yes, dry_run, as_json)
     change(ctx, workspace, chosen, Deed("note", "noted"), lambda run: run.annotate(note=text))
+
+
+def _cancel(run: molexp.Run, reason: str) -> None:
+    """Ask a run to stop.
+
+    Raises:
+        Unchanged: it has ended.
+    """
+    if (status := run.status).finished:
+        raise Unchanged(f"{run.path} has ended ({status}), and stays as it is.")
+    run.cancel(reason)
 
 
 def _is_archived(row: molexp.RunRow) -> bool:

@@ -137,7 +137,9 @@ def _export(workspace: me.Workspace, place: str, details: int, record: str | Non
         if follow:
             # It is opened anew, which says if it has been deleted: a copy of nothing would take its place.
             _follow(
-                lambda: export(me.Workspace.load(workspace.url, read_only=True), place, details=details, record=record),
+                lambda: export(
+                    me.Workspace.load(workspace.url, read_only=True), place, details=details, record=record, look=False
+                ),
                 time.monotonic() - began,
             )
     except KeyboardInterrupt:

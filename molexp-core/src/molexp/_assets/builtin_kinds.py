@@ -66,7 +66,7 @@ class FileKind(AssetKind[Any, Files]):
             data, form = encode_pretty(plain(obj, where=sink.name, nan=True)), "json"
         elif isinstance(obj, str):
             _refuse_file_name(sink.name, obj)
-            data, form = obj.encode(), "text"
+            data, form = _encoded(obj, sink.name), "text"
         elif isinstance(obj, _AS_BYTES):
             data, form = bytes(obj), "binary"
         elif is_local(obj) or is_remote(obj):
@@ -151,6 +151,19 @@ def _read_json(data: bytes, name: str) -> Any:
             f"{name!r} is a file as it was given, and no JSON document ({error}). Read it with read_bytes() or open().",
             name=name,
         ) from None
+
+
+def _encoded(text: str, name: str) -> bytes:
+    """Return the bytes of a text.
+
+    Raises:
+        SerializationError: it has a lone surrogate; says where.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        plain(text, where=name, nan=True)
+        raise
 
 
 def _refuse_file_name(name: str, text: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._assets.builtin_kinds import MetricsKind
 from molexp._assets.naming import AttemptAssets, Slot
 from molexp._assets.streams import Growing, grow
-from molexp._record.metrics import BATCH, OWN, Summary
+from molexp._record.metrics import BATCH, LONGEST_NAME, OWN, Summary, check_names
 from molexp._values.documents import encode_line
 from molexp._values.numbers import whole
 from molexp._values.plain import plain
@@ -146,6 +146,7 @@ class Metrics:
             SerializationError: a value that is no number, text, bool or None, nor a list or dict of them.
             TypeError: a step that is no whole number, or a value that is given twice.
             ValueError: a metric called ``step`` or ``time``, which every point has.
+            InvalidNameError: a name that is empty, or longer than 400 bytes in UTF-8.
         """
         if values is not None:
             if not isinstance(values, Mapping):
@@ -166,12 +167,14 @@ class Metrics:
         for name, value in point.items():
             if (
                 type(name) is not str
+                or not 0 < len(name) <= LONGEST_NAME
                 or not name.isascii()
                 or (
                     (type(value) is not int or value.bit_length() > _WORD)
                     and (type(value) is not float or value - value != 0.0)
                 )
             ):
+                check_names(point)
                 point = plain(point, where="metrics", nan=True)
                 break
         self._growing.log(point)

@@ -56,7 +56,7 @@ class PastRuns(Generic[RunT]):
 
         Raises:
             ConflictError: the run was executed, or recorded from another origin, or has other parameters.
-            InvalidNameError: an id that no run can have.
+            InvalidNameError: an id that no run can have, or a name that no result or no metric can.
             RunBusyError: it is being executed, or recorded by somebody else.
             ValueError: another status, a time that is none, or an end before the start.
             SerializationError: a value that JSON cannot carry; names its path and type.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._catalog.index.columns import asked_of, unpacked
+from molexp._catalog.index.columns import ASKED, asked_of, unpacked
 from molexp._query.evaluation import ABSENT, reach
 from molexp._record.folding import cause_of_run
 from molexp._values.copies import own_copy
@@ -69,7 +69,7 @@ class RunRow(Mapping[str, Any]):
 
     def __getitem__(self, column: str) -> Any:
         if (found := self._found(column)) is ABSENT:
-            raise NotFoundError("column", str(column), where=self.path, nearest=nearest(str(column), self._flat()))
+            raise NotFoundError("column", f"{column}", where=self.path, nearest=nearest(f"{column}", [*self, *ASKED]))
         return found
 
     def __contains__(self, column: object) -> bool:

@@ -22,7 +22,7 @@ from molexp._provenance.secrets import arguments_without_secrets, without_secret
 from molexp._record.attempts import read_attempts, read_claim
 from molexp._record.causes import Ending
 from molexp._record.folding import AttemptFacts
-from molexp._record.metrics import OWN
+from molexp._record.metrics import OWN, check_names
 from molexp._recording.attempt import Attempt
 from molexp._recording.writer import claim_events
 from molexp._running.context import Context
@@ -192,6 +192,7 @@ def _point(given: Mapping[str, Any], number: int) -> dict[str, Any]:
         moment = _moment(time, f"The time of point {number} of the metrics")
         own["time"] = moment.timestamp() if isinstance(time, str | datetime) else float(time)
     named = {name: value for name, value in given.items() if name not in OWN}
+    check_names(named)
     found: dict[str, Any] = plain({**own, **named}, where="metrics", nan=True)
     return found
 

@@ -18,7 +18,14 @@ from molexp._storage import layout
 from molexp._values.documents import decode_lines, decode_object, leaf
 from molexp._values.numbers import count, is_count
 from molexp.contracts import Store
-from molexp.errors import CorruptRecordError, CredentialsError, KeyNotFoundError, StoreError, UnavailableError
+from molexp.errors import (
+    CorruptRecordError,
+    CredentialsError,
+    InvalidNameError,
+    KeyNotFoundError,
+    StoreError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from molexp._record.folding import RunState
@@ -26,6 +33,9 @@ if TYPE_CHECKING:
 
 OWN = ("step", "time")
 """The fields that every point has beside its metrics."""
+
+LONGEST_NAME = 400
+"""Bytes in UTF-8 that the name of a metric may have, as many as that of an asset: every table and page has a place for it."""
 
 BATCH = 256
 """Points that are taken in at a time."""
@@ -123,6 +133,18 @@ class Summary:
         if self.others:
             found["others"] = dict(self.others)
         return found
+
+
+def check_names(names: Iterable[Any]) -> None:
+    """Refuse the names of a point that no table has a place for. Other keys than text are left to whoever encodes it.
+
+    Raises:
+        InvalidNameError: one is empty, or longer than `LONGEST_NAME`.
+    """
+    for name in names:
+        if isinstance(name, str) and not 0 < len(name.encode("utf-8", "surrogatepass")) <= LONGEST_NAME:
+            why = f"it is longer than {LONGEST_NAME} bytes in UTF-8" if name else "it is empty"
+            raise InvalidNameError("the name of a metric", name, why)
 
 
 def _take_in(one: Series, value: float, step: int) -> None:

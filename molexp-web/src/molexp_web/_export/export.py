@@ -48,6 +48,7 @@ def export(
     *,
     details: int = 1000,
     record: str | None = None,
+    look: bool = True,
     progress: Callable[[], object] | None = None,
 ) -> Exported:
     """Write a static copy of the pages of a workspace, or what is new in it.
@@ -57,6 +58,7 @@ def export(
         target: a folder, or the URL of a prefix in a bucket: empty, or with a copy that was exported before.
         details: so many runs, the newest, have curves, logs and pictures.
         record: the address of the workspace for a browser, if that cannot be found by itself; "none" if pages are not to read it.
+        look: look which files of the copy are there, and write what somebody removed; else the last export is believed.
         progress: called after each run.
 
     Raises:
@@ -65,7 +67,7 @@ def export(
     """
     stray: frozenset[str] = frozenset()
     for _ in range(_AGAIN):
-        copy = Copy.at(target, lambda url: refuse_nested(workspace, url))
+        copy = Copy.at(target, lambda url: refuse_nested(workspace, url), look=look)
         copy.stray = stray
         try:
             return _exported(workspace, copy, details, record_of(workspace, copy.store.url, record), progress)
@@ -92,7 +94,7 @@ def _exported(
         copy.put_site(name, data)
     told_by = [workspace.url, workspace.name, version, details, record, me.__version__, copy.site]
     of = sha256(me.to_json(told_by).encode()).hexdigest()  # whoever has the copy need not know where the workspace is
-    if copy.last.of == of:
+    if copy.last.of == of and copy.is_whole:
         copy.settle()
         return Exported(copy.last.runs, copy.written, copy.size, copy.last.left_out)
     more = Details(workspace, details, copy)

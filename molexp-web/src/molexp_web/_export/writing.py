@@ -75,6 +75,8 @@ class Mark:
         lists = (found.files, found.before, found.left_out, [*found.site.values()], *found.details.values())
         if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
             raise ValueError("it has other values")
+        if not all(_OURS.fullmatch(name) for name in (*found.files, *found.before) if "/" in name):
+            raise ValueError("it names other files")
         return found
 
     @property
@@ -87,7 +89,8 @@ class Mark:
 class Copy:
     """A static copy that is being written.
 
-    A file's name tells what is in it, so a file that is there is not written again. What the copy before had and this one
+    A file's name tells what is in it, so a file that is there is not written again. One without a byte is not: after a
+    power loss, that is what may be left. What the copy before had and this one
     has not stays for a while, because pages that are open may still ask for it.
     """
 
@@ -95,6 +98,7 @@ class Copy:
     last: Mark
     there: frozenset[str]
     began: bytes
+    sizes: Mapping[str, int] | None = None
     stray: frozenset[str] = frozenset()
     names: set[str] = attrs.field(factory=set)
     site: dict[str, str] = attrs.field(factory=dict)
@@ -103,8 +107,13 @@ class Copy:
     size: int = 0
 
     @classmethod
-    def at(cls, target: str, check: Callable[[str], None] = lambda _: None) -> Self:
+    def at(cls, target: str, check: Callable[[str], None] = lambda _: None, *, look: bool = True) -> Self:
         """Open a copy in a folder, or at a URL, unless `check` refuses the canonical one.
+
+        Args:
+            target: the folder or URL.
+            check: called with the canonical URL.
+            look: look which of its files are there; else the last export is believed.
 
         Raises:
             ValueError: there is something else, which is not touched.
@@ -125,7 +134,15 @@ class Copy:
             store.write(MARK, began := last.data)  # first of all: whoever is stopped now can begin again
         except (ValueError, RecursionError):
             raise ValueError(f"{MARK} in {target} is not by molexp ui --export: choose another place.") from None
-        return cls(store, last, frozenset((*last.files, *last.before)), began)
+        sizes = {entry.key: entry.size for entry in store.list()} if look else None
+        named = (*last.files, *last.before)
+        there = frozenset(named if sizes is None else (name for name in named if sizes.get(name)))
+        return cls(store, last, there, began, sizes)
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all files are there that pages ask for, as far as somebody looked."""
+        return self.sizes is None or (self.there.issuperset(self.last.files) and self.sizes.get("now.js", 0) > 0)
 
     def put(self, kind: str, value: Any) -> str:
         """Write a part, and return its name."""
@@ -144,7 +161,8 @@ class Copy:
     def put_site(self, name: str, data: bytes) -> None:
         """Write a file of the page itself, whose name does not tell what is in it."""
         self.site[name] = sha256(data).hexdigest()[:16]
-        self.write(name, data, again=self.site[name] != self.last.site.get(name))
+        changed = self.sizes is not None and self.sizes.get(name) != len(data)
+        self.write(name, data, again=changed or self.site[name] != self.last.site.get(name))
 
     def write(self, name: str, data: bytes, *, again: bool = False) -> None:
         """Write a file, unless it is there or is to be written `again`."""

@@ -114,6 +114,10 @@ COLUMNS = (
 _BY_NAME: Mapping[Any, Column] = {column.name: column for column in COLUMNS}
 
 
+ASKED = (*_BY_NAME, "notes", "as_of")
+"""The names that `asked_of` takes."""
+
+
 def asked_of(document: Mapping[str, Any], name: object, absent: Any) -> Any:
     """Return what a run has where questions take a name besides those of its values; `absent` if they take no such name."""
     if name == "notes":
