@@ -1,6 +1,6 @@
 """The scripts of pages about other tools do what those pages say, where these tools are installed.
 
-`uv run --group bench` installs MLflow. Optuna and Hydra are in no group: `uv pip install optuna "hydra-core>=1.3"`.
+`uv run --group bench` installs MLflow. The others are in no group: `uv pip install optuna "hydra-core>=1.3" lightning`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def save(page: str, file: str) -> None:
 
 @needs("optuna")
 def test_a_study_of_optuna_leaves_a_run_for_each_trial():
-    save("optuna-and-hydra.md", "search.py")
+    save("optuna-hydra-lightning.md", "search.py")
     told = python("search.py").stderr
     runs = list(me.Workspace("lab").Project("tune").Experiment("quadratic").runs)
     assert sorted(run.parameters["trial"] for run in runs) == list(range(20))
@@ -81,12 +81,24 @@ def test_a_study_of_optuna_leaves_a_run_for_each_trial():
 
 @needs("hydra")
 def test_a_sweep_of_hydra_executes_only_what_is_new():
-    save("optuna-and-hydra.md", "train.py")
+    save("optuna-hydra-lightning.md", "train.py")
     python("train.py", "-m", "+lr=0.1,0.2,0.3")
     python("train.py", "-m", "+lr=0.1,0.2,0.3,0.4")
     runs = list(me.Workspace("lab").Project("nets").Experiment("mlp").runs)
     assert sorted(run.parameters["lr"] for run in runs) == [0.1, 0.2, 0.3, 0.4]
     assert {len(run.execution_history) for run in runs} == {1}
+
+
+@needs("lightning")
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_lightning_trains_in_one_run(ranks):
+    save("optuna-hydra-lightning.md", "fit.py")
+    python("-m", "torch.distributed.run", "--nproc-per-node", str(ranks), "fit.py")
+    (run,) = me.Workspace("lab").Project("nets").Experiment("line").runs
+    assert run.status == "succeeded"
+    assert run.results["loss"] < 1
+    assert run.metrics.last["epoch"] == 4
+    assert run.asset("last.ckpt").size
 
 
 @needs("mlflow")
