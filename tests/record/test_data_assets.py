@@ -139,6 +139,57 @@ def test_equal_content_that_is_moved_removes_the_source_all_the_same(exp, file):
     assert first.read_bytes() == b"features"
 
 
+@ON_FILES
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_equal_content_mends_a_version_that_lost_its_bytes(lab_exp, file, folder, action, damage):
+    for name, source, lost in (("feature-cache", file, ""), ("frames", folder, "deep/b.xyz")):
+        first = lab_exp.data_assets.import_asset(name, source)
+        if damage == "gone":
+            (first.path / lost).unlink()
+        else:
+            (first.path / lost).write_bytes(b"-")
+
+        again = lab_exp.data_assets.import_asset(name, source, action=action)
+
+        assert (again.version, again.content_hash) == (2, first.content_hash)
+    assert lab_exp.data_assets["feature-cache"].read_bytes() == b"features"
+    assert tree(lab_exp.data_assets["frames"].path) == {"a.xyz": "a", "deep/b.xyz": "bb"}
+
+
+@pytest.mark.parametrize("name", ["features.parquet", "frames"])
+@pytest.mark.parametrize("before", ["symlink", "hardlink"])
+def test_what_was_linked_and_is_moved_then_is_in_the_workspace(lab_exp, file, folder, tmp_path, name, before):
+    lab_exp.data_assets.import_asset("data", tmp_path / name, action=before)
+    assert lab_exp.data_assets.import_asset("data", tmp_path / name, action=before).version == 1
+
+    moved = lab_exp.data_assets.import_asset("data", tmp_path / name, action="move")
+
+    assert (moved.version, moved.external, (tmp_path / name).exists()) == (2, False, False)
+    assert [one.stat().st_size for one in sorted(moved.path.rglob("*.xyz")) or [moved.path]] in ([8], [1, 2])
+
+
+def test_bytes_of_the_same_number_are_compared_before_a_source_is_removed(lab_exp, file):
+    lab_exp.data_assets.import_asset("feature-cache", file).path.write_bytes(b"FEATURES")
+
+    assert lab_exp.data_assets.import_asset("feature-cache", file, action="move").read_bytes() == b"features"
+
+
+def test_a_link_that_leads_nowhere_by_now_is_made_again(lab_exp, file):
+    lab_exp.data_assets.import_asset("feature-cache", file, action="symlink")
+    elsewhere = file.rename(file.with_name("elsewhere"))
+
+    assert lab_exp.data_assets.import_asset("feature-cache", elsewhere, action="symlink").read_bytes() == b"features"
+
+
+@pytest.mark.parametrize("source", [".", "..", "../.."])
+def test_a_workspace_is_not_moved_into_itself(tmp_path, source):
+    folder = tmp_path / "group" / "labs" / "lab"
+    ws = me.Workspace(folder).materialize()
+    with pytest.raises(ValueError, match="holds this workspace"):
+        ws.data_assets.import_asset("all", folder / source, action="move")
+    assert me.Workspace.load(folder).fsck().findings == ()
+
+
 def test_folders_are_equal_by_names_and_content(exp, folder):
     first = exp.data_assets.import_asset("frames", folder)
     assert exp.data_assets.import_asset("frames", folder) == first

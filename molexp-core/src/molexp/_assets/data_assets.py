@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from molexp._assets.assets import DataAsset, said
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
+from molexp._assets.verification import is_folder
 from molexp._provenance.secrets import without_secrets
 from molexp._record.incomplete import numbered
 from molexp._record.session import Session
@@ -22,8 +23,8 @@ from molexp._record.validation import decode_document
 from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
-from molexp._storage.hashing import folder_hash, hashed
-from molexp._storage.local_keys import key_of
+from molexp._storage.hashing import folder_hash, hash_of, hashed, tree_of
+from molexp._storage.local_keys import holds_workspace, key_of
 from molexp._values.documents import encode_pretty
 from molexp._values.ids import asset_id, check_payload_name, fold_name, labels, nearest, new_token, slug
 from molexp._values.times import utc_now
@@ -138,6 +139,7 @@ class DataAssets(Mapping[str, DataAsset]):
     ) -> DataAsset:
         """Import a file or folder as the next version of `name`; equal content returns the newest version as it is.
 
+        A version whose bytes are gone is never returned for them, nor one that is a link when the source is moved away.
         Inside the block of a run, that run is recorded as its producer.
 
         Args:
@@ -156,7 +158,7 @@ class DataAssets(Mapping[str, DataAsset]):
             UnsupportedOperationError: the store cannot link, or not from where the source lies.
             PluginMissingError: nothing that is installed provides the URL's scheme.
             ValueError: another action, a folder without files, a pipe or a device, a move of what the workspace holds
-                already, or anything but a copy of what is not local.
+                already or lies in, or anything but a copy of what is not local.
         """
         if action not in _ACTIONS:
             raise ValueError(f"The action must be one of {', '.join(_ACTIONS)}, not {action!r}.")
@@ -178,6 +180,8 @@ class DataAssets(Mapping[str, DataAsset]):
         inside = ours.key if ours is not None else key_of(self._session.store, source)
         if action == "move" and (inside is not None or isinstance(src, Asset)):
             raise ValueError(f"{str(src)!r} is part of the record and cannot be moved away; use 'copy' or 'hardlink'.")
+        if action == "move" and isinstance(source, Path) and holds_workspace(self._session.store, source):
+            raise ValueError(f"{str(src)!r} holds this workspace and cannot be moved into it; use 'copy' or 'symlink'.")
         if action != "copy" and not isinstance(source, Path):
             raise ValueError(f"{str(src)!r} is no local file, and can only be copied: use action='copy'.")
         files = files_of(source)
@@ -190,7 +194,8 @@ class DataAssets(Mapping[str, DataAsset]):
             "external": action in ("symlink", "hardlink")
             and (inside is None or (ours is not None and said(ours, "external") is True)),
         }
-        record = self._publish(name, brought, origin, tags)  # after an error, what was brought is `gc`'s
+        # After an error, what was brought is `gc`'s.
+        record = self._publish(name, brought, origin, tags, moved=action == "move")
         if record["key"] != brought.key:
             self._drop(brought)
         if action == "move" and isinstance(source, Path):
@@ -247,7 +252,9 @@ class DataAssets(Mapping[str, DataAsset]):
         with path.open("rb") as file, writer or nullcontext() as sink:
             return hashed(file, sink, progress=progress)
 
-    def _publish(self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str]) -> dict[str, Any]:
+    def _publish(
+        self, name: str, brought: _Import, origin: Mapping[str, Any], tags: Iterable[str], *, moved: bool
+    ) -> dict[str, Any]:
         """Create the next version's record, which makes the payload known."""
         folder = slug(name)
         session = self._session
@@ -258,7 +265,7 @@ class DataAssets(Mapping[str, DataAsset]):
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
             newest = self._newest(folder, numbers)
-            if newest is not None and newest.get("content_hash") == brought.content_hash:
+            if newest is not None and newest.get("content_hash") == brought.content_hash and self._has(newest, moved):
                 return newest
             version = numbers[-1] + 1 if numbers else 1
             record = {
@@ -287,6 +294,23 @@ class DataAssets(Mapping[str, DataAsset]):
                 continue
             session.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])
             return record
+
+    def _has(self, record: Mapping[str, Any], moved: bool) -> bool:
+        """Tell whether the bytes of a version are there, and stay there once a source that is `moved` has been removed."""
+        asset, store = self._asset(record), self._session.store
+        if said(asset, "external") is True:
+            return not moved and os.path.exists(asset.path)
+        try:
+            stats = [*store.list(asset.key)] if is_folder(asset) else [store.stat(asset.key)]
+            if sum(stat.size for stat in stats) != asset.size:
+                return False
+            if not moved:
+                return True
+            keys = (stat.key for stat in stats)
+            found = tree_of(store, asset.key, keys) if is_folder(asset) else hash_of(store, asset.key)
+        except NotFoundError:
+            return False
+        return found == asset.content_hash
 
     # ---------------------------------------------------------------------------------------------------------- records
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from molexp._storage import layout
 from molexp._values.paths import is_local, is_remote
 from molexp.contracts import Store, check_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def key_of(store: Store, path: Any) -> str | None:
@@ -16,12 +19,24 @@ def key_of(store: Store, path: Any) -> str | None:
         return spelling.removeprefix(root_url) if spelling.startswith(root_url) else None
     if "local_path" not in store.capabilities:
         return None
-    from pathlib import Path
-
-    root = Path(store.locate(layout.WORKSPACE)).parent
+    root = _root(store)
     try:
         key = check_key(path.resolve().relative_to(root.resolve()).as_posix())
         store.local_path(key)
         return key
     except ValueError:  # outside; or the workspace's own folder, or a name that no key can have
         return None
+
+
+def holds_workspace(store: Store, folder: Path) -> bool:
+    """Tell whether a local folder is the workspace's own, or one above it."""
+    if "local_path" not in store.capabilities or not folder.is_dir():
+        return False
+    root = _root(store).resolve()
+    return any(one.exists() and folder.samefile(one) for one in (root, *root.parents))
+
+
+def _root(store: Store) -> Path:
+    from pathlib import Path
+
+    return Path(store.locate(layout.WORKSPACE)).parent
