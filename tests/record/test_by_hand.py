@@ -151,6 +151,33 @@ def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monke
     assert values(ws) == {"metals/cu/one": 2}
 
 
+# --------------------------------------------------------------------------------------------------------------- run.json
+
+
+def test_what_a_person_adds_to_run_json_while_a_program_holds_the_run_is_kept(lab):
+    run = lab.workspace().Project("metals").Experiment("cu").Run({"a": 1}, id="one")
+    lab.change(f"{RUN}/one/run.json", before="kept")
+    with run.start():
+        lab.change(f"{RUN}/one/run.json", meanwhile="kept")
+    lab.change(f"{RUN}/one/run.json", afterwards="kept")
+    with run.start() as ctx:
+        ctx.set_result("x", 1)
+
+    shown = lab.document(f"{RUN}/one/run.json")
+    assert [shown.get(name) for name in ("before", "meanwhile", "afterwards")] == ["kept"] * 3
+    assert (shown["status"], shown["results"], len(shown["execution_history"])) == ("succeeded", {"x": 1}, 2)
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 1, "type": "ru', "[]"])
+def test_a_torn_run_json_is_written_again_from_what_the_program_knows(lab, content):
+    run = lab.workspace().Project("metals").Experiment("cu").Run({"a": 1}, id="one")
+    with run.start():
+        (lab.folder / RUN / "one/run.json").write_text(content, "utf-8")
+
+    assert lab.document(f"{RUN}/one/run.json")["parameters"] == {"a": 1}
+    assert lab.load().fsck().ok
+
+
 # ------------------------------------------------------------------------------------------------------------ permissions
 
 

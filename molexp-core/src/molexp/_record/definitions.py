@@ -16,6 +16,7 @@ from molexp._values.ids import check_id, is_id, nearest, slug
 from molexp.errors import CorruptRecordError, InvalidKeyError, KeyExistsError, KeyNotFoundError, NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._record.folding import Edits
     from molexp._record.session import Session
     from molexp.contracts import Store
 
@@ -229,6 +230,17 @@ def deleted(store: Store, path: str) -> bool:
     from molexp._record.reading import read_edits
 
     return read_edits(store, path).deleted
+
+
+def read_again(store: Store, path: str, known: dict[str, Any]) -> tuple[Edits, dict[str, Any]]:
+    """Return the edits of a run, and its definition with what anybody has added since it was read as `known`."""
+    from molexp._record.reading import read_definition, read_edits
+
+    edits = read_edits(store, path)
+    try:
+        return edits, read_definition(store, path, {})
+    except (CorruptRecordError, NotFoundError):  # it is torn, or gone
+        return edits, known
 
 
 def is_run(store: Store, path: str) -> bool:
