@@ -232,15 +232,15 @@ def deleted(store: Store, path: str) -> bool:
     return read_edits(store, path).deleted
 
 
-def read_again(store: Store, path: str, known: dict[str, Any]) -> tuple[Edits, dict[str, Any]]:
-    """Return the edits of a run, and its definition with what anybody has added since it was read as `known`."""
+def reread(store: Store, path: str, known: dict[str, Any]) -> tuple[dict[str, Any], Edits]:
+    """Return the definition of a run with what anybody has added since it was read as `known`, and its edits."""
     from molexp._record.reading import read_definition, read_edits
 
     edits = read_edits(store, path)
     try:
-        return edits, read_definition(store, path, {})
+        return read_definition(store, path, {}), edits
     except (CorruptRecordError, NotFoundError):  # it is torn, or gone
-        return edits, known
+        return known, edits
 
 
 def is_run(store: Store, path: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import end_document, read_attempts, read_end, superseded
 from molexp._record.causes import Ending
-from molexp._record.definitions import WAS_DELETED, read_again
+from molexp._record.definitions import WAS_DELETED, reread
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
 from molexp._record.reading import read_edits, show_run
 from molexp._record.settlement import settle_grown, settle_replacements
@@ -376,10 +376,8 @@ class Attempt(Writer):
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
             # Nobody else can have edited it.
             unseen = began < self._unseen_until and self.path not in self.process.edited
-            edits, definition = (
-                (Edits(), self.definition) if unseen else read_again(self.store, self.path, self.definition)
-            )
-            state = fold_run(definition, [*older, this], edits, {})
+            defined, edits = (self.definition, Edits()) if unseen else reread(self.store, self.path, self.definition)
+            state = fold_run(defined, [*older, this], edits, {})
             if self.outbox is None and not self._beats:  # as of most runs: there is neither a lease nor an open log
                 if not state.edits.deleted:  # a deleted run may be freed by now, and would return
                     show_run(self.store, self.path, state, began)
