@@ -210,6 +210,19 @@ def test_other_scalars_of_numpy_are_computed_again(run):
     assert (times, "longdouble" in result.tasks["only"].reason) == (1, True)
 
 
+@pytest.mark.parametrize("mended", ['["float32", [1]]', '["float32", null]', '["bool", []]', "[1]", '"x"'])
+def test_a_scalar_that_somebody_edited_into_none_is_computed_again(lab, lab_run, mended):
+    numpy = pytest.importorskip("numpy")
+    giver = Giver()
+    giver.execute(lab_run, [numpy.float32(0.5)])
+    for file in lab.folder.rglob("executions/*"):
+        file.write_text(file.read_text().replace('["float32",0.5]', mended))
+
+    times, result = giver.execute(lab.load().run(lab_run.path), [numpy.float32(0.5)], resume=True)
+    assert (times, result.outputs["only"]) == (1, [0.5])
+    assert "its output cannot be restored" in result.tasks["only"].reason
+
+
 def test_numpy_arrays_are_restored_if_a_kind_of_them_is_installed(run):
     pytest.importorskip("molexp_science")
     numpy = pytest.importorskip("numpy")

@@ -65,7 +65,7 @@ def unpack(stored: Any, run: Run | None, give: Callable[[Any], Any] | None = Non
     """Return the output that `pack` stored; `give` returns the object that a tag ``$saved`` stands for.
 
     Raises:
-        NotRestorableError: a file or an asset that it refers to is no longer there.
+        NotRestorableError: a file or an asset that it refers to is no longer there, or it has what no such output has.
     """
 
     def resolve(tag: str, payload: Any) -> Any:
@@ -75,7 +75,9 @@ def unpack(stored: Any, run: Run | None, give: Callable[[Any], Any] | None = Non
             return _scalar(payload, run)
         if tag == "$saved" and give is not None:
             return give(payload)
-        return _unpack_tag(tag, payload, run)
+        if (found := _unpack_tag(tag, payload, run)) is None:
+            raise NotRestorableError(f"nothing is known here of {tag} with {payload!r:.80}")
+        return found
 
     return restore(stored, resolve=resolve)
 
@@ -165,11 +167,14 @@ def _scalar(payload: Any, run: Run | None) -> Any:
     name, value = payload
     if name not in _SCALARS:
         raise NotRestorableError(f"{name!r} is no type of number that is known here")
+    number = unpack(value, run)
+    if not isinstance(number, int | float):
+        raise NotRestorableError(f"{number!r:.80} is no number of the type {name}")
     try:
         numpy = import_module("numpy")  # a task has returned a number of it
     except ImportError:
         raise NotRestorableError(f"it has a number of the type numpy.{name}, and numpy is not installed") from None
-    return numpy.dtype(name).type(unpack(value, run))
+    return numpy.dtype(name).type(number)
 
 
 def _check_text(text: str, where: str) -> None:
