@@ -46,6 +46,9 @@ def test_what_reads_goes_on_reading_after_the_journey(lab_run, tmp_path):
     catalog, data, projects = pickle.loads(pickle.dumps((ws.catalog, ws.data_assets, ws.projects)))
 
     assert [row.path for row in catalog.runs()] == [lab_run.path]
+    answers = [catalog.runs(), catalog.assets(), catalog.totals()]
+    for answer, there in zip(answers, pickle.loads(pickle.dumps(answers)), strict=True):
+        assert there.to_dicts() == answer.to_dicts() != []
     assert data["table"].read_bytes() == b"1,2"
     assert projects.ids() == ["metals"]
 
