@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import contextlib
+import math
 import os
 import platform
 import signal
@@ -237,6 +238,15 @@ def test_a_live_run_is_busy_and_says_where(place, run):
 def test_waiting_for_it_ends_with_the_same_error(run):
     with run.start(), pytest.raises(me.RunBusyError):
         run.start(wait=0.05)
+
+
+@pytest.mark.parametrize(("wait", "error"), [("1", TypeError), (True, TypeError), (math.nan, ValueError)])
+def test_what_is_no_number_of_seconds_is_not_waited_for(run, wait, error):
+    with run.start():
+        with pytest.raises(error, match=r"wait is .*; it must be a number of seconds"):
+            run.start(wait=wait)
+        with pytest.raises(me.RunBusyError):
+            run.start(wait=-1)
 
 
 def test_a_finished_run_gets_another_attempt(run):

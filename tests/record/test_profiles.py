@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -309,6 +310,23 @@ def test_overrides_alone_are_laid_over_the_defaults_of_the_file(exp, here):
     assert exp.Run(overrides={"device": "tpu"}).config == {"solver": {"tol": 1e-3, "steps": 100}, "device": "tpu"}
     with pytest.raises(me.ProfileError, match="Did you mean 'device'"):
         exp.Run(overrides={"devise": "tpu"})
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"profile": 5}, "A profile is named by text, not by int"),
+        ({"overrides": ["a=1"]}, "Overrides are a mapping of dotted names to values, not ['a=1']"),
+        ({"overrides": {1: 2}}, "Overrides are a mapping of dotted names to values, not {1: 2}"),
+    ],
+)
+def test_profiles_and_overrides_of_other_types_are_refused_and_nothing_is_written(place, exp, given, says):
+    before = place.record()
+    with pytest.raises(TypeError, match=re.escape(says)):
+        exp.Run(id="one", **given)
+    with pytest.raises(TypeError, match=re.escape(says)):
+        exp.derived_run(**given)
+    assert place.record() == before
 
 
 def test_overrides_are_free_where_there_is_no_file(exp, here):

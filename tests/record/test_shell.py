@@ -92,6 +92,16 @@ def test_the_tail_is_of_this_command_alone(run):
     assert caught.value.tail.splitlines() == [f"line {n}" for n in range(81, 101)]
 
 
+@pytest.mark.parametrize(
+    ("command", "timeout", "error"),
+    [([], None, ValueError), (["true"], "1", TypeError), (["true"], float("nan"), ValueError)],
+)
+def test_nothing_to_run_and_no_number_of_seconds_are_told_before_anything_runs(run, command, timeout, error):
+    with run.start() as ctx, pytest.raises(error, match=r"no command to run|a number of seconds"):
+        ctx.shell(command, timeout=timeout)
+    assert "commands" not in run.execution_history[0]
+
+
 def test_a_missing_program_is_a_plain_error(run):
     with run.start() as ctx, pytest.raises(FileNotFoundError, match="no-such-program"):
         ctx.shell(["no-such-program"])

@@ -95,3 +95,10 @@ def test_an_experiment_without_one_says_what_to_do(exp):
 def test_only_workflows_are_bound(exp):
     with pytest.raises(TypeError, match=r"build\(\)"):
         set_workflow(exp, cast("Workflow", WorkflowBuilder("relax")))
+
+
+def test_a_workflow_belongs_to_an_experiment_and_nothing_else():
+    workflow, path = WorkflowBuilder("relax").build(), cast("me.Experiment", "metals/cu")
+    for call in (workflow.bind_to, workflow.unbind_from, Workflow.for_experiment):
+        with pytest.raises(TypeError, match=r"project\.Experiment\(\.\.\.\).*'metals/cu'"):
+            call(path)

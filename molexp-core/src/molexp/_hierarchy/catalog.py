@@ -253,10 +253,11 @@ class Catalog:
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
-            ValueError: a column that no asset has, or a negative limit.
+            ValueError: a column that no asset has, a negative limit, or a run of another workspace.
         """
         if where is not None or sort is not None:
             self._refresh()
+        self._session.refuse_others(producer)
         by = producer.path if isinstance(producer, Run) else producer
         equal = {"kind": kind_name(kind), "name": name, "scope": scope, "producer": by}
         library = self._session.library
@@ -276,14 +277,15 @@ class Catalog:
         Raises:
             NotFoundError: there is no such thing, and nothing that came of it.
             AmbiguousAssetError: assets of several kinds have the name.
+            ValueError: it is of another workspace.
         """
         from molexp._hierarchy.references import is_output_of
         from molexp.contracts._assets import Asset
 
-        if isinstance(of, Asset):
-            return self._lineage("asset", of.id, None, upstream, downstream)
-        if isinstance(of, Run | RunRow):
-            return self._lineage("run", of.path, None, upstream, downstream)
+        self._session.refuse_others(of)
+        if not isinstance(of, str):
+            found: tuple[Kind, str] = ("asset", of.id) if isinstance(of, Asset) else ("run", of.path)
+            return self._lineage(*found, None, upstream, downstream)
         if of.count(":") > 1 and not is_output_of(of):  # other names have none
             return self._lineage("asset", of, None, upstream, downstream)
         run, colon, name = of.partition(":")

@@ -13,6 +13,7 @@ from molexp._record.fences import is_defined
 from molexp._storage import layout
 from molexp._values.ids import asset_id as spell_id
 from molexp._values.ids import nearest, parse_asset_id
+from molexp._values.value_path import Unfit
 from molexp.contracts._assets import Asset
 from molexp.errors import NotFoundError, StoreError
 
@@ -57,6 +58,19 @@ def is_output_of(text: str) -> bool:
     """Tell whether a text names what a task of a run returned, as ``@latest:output:relax``; in an id a kind stands there."""
     run, _, name = text.partition(":")
     return "#" not in run and name.startswith(OUTPUT)
+
+
+def refer(session: Session, value: Any) -> dict[str, str]:
+    """Return how a result that is an asset or a run is stored.
+
+    Raises:
+        Unfit: it belongs to another workspace; something of this one may have the same name.
+    """
+    is_asset = isinstance(value, Asset)
+    if url := session.elsewhere(value):
+        remedy = "import it with data_assets.import_asset, or record its path" if is_asset else "record its path"
+        raise Unfit(value, f"it belongs to another workspace, {url}; {remedy}")
+    return {"$asset": value.id} if isinstance(value, Asset) else {"$run": value.path}
 
 
 def _missing_scope(session: Session, scope: str) -> str:

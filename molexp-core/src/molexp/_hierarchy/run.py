@@ -339,6 +339,7 @@ class Run(Entity):
             RunFinishedError: it succeeded, and ``if_succeeded="error"``.
             NotFoundError: it was deleted.
             SchemaError: it was written by a newer MolExp.
+            TypeError, ValueError: there is no such ``if_succeeded``, or ``wait`` is no number.
         """
         from molexp._hierarchy.run_context import RunContext, start_captured, start_unless_done
         from molexp._running.start import begin
@@ -432,13 +433,13 @@ class Run(Entity):
         """Return how a result that is an asset, or a path inside the workspace, is stored; None for anything else."""
         from molexp.contracts._assets import Asset
 
-        if isinstance(value, Asset):
-            return {"$asset": value.id}
+        if isinstance(value, Asset | Run):
+            from molexp._hierarchy.references import refer
+
+            return refer(self._session, value)
         if is_local(value) or is_remote(value):
             key = key_of(self._session.store, value)
             return {"$key": key} if key is not None else str(value)
-        if isinstance(value, Run):
-            return {"$run": value.path}
         return None
 
     def _value(self, stored: Any) -> Any:

@@ -188,6 +188,20 @@ class Session:
 
     # --------------------------------------------------------------------------------------------------- what runs say
 
+    def elsewhere(self, value: Any) -> str:
+        """Return the URL of the workspace that an asset, a run or a row belongs to, if that is another one; else ""."""
+        owner = getattr(value, "_library", None) or getattr(value, "_session", None)
+        return "" if owner is None or owner.store.url == self.store.url else str(owner.store.url)
+
+    def refuse_others(self, value: Any) -> None:
+        """Refuse a question about an asset, a run or a row of another workspace.
+
+        Raises:
+            ValueError: it belongs to another workspace; something of this one may have the same name.
+        """
+        if url := self.elsewhere(value):
+            raise ValueError(f"{value!r} belongs to another workspace, {url}: ask the catalog of that one.")
+
     def state_of(self, run: str) -> RunState:
         """Return all that is true of a run now.
 

@@ -402,8 +402,10 @@ class Workspace:
         """
         from molexp._hierarchy.comparison import compare_runs
 
-        found = [
-            run if isinstance(run, Run) else self.run(run.path if hasattr(run, "path") else named(run, "A run"))
+        found: list[Any] = [  # of this workspace or of another one, as they know themselves
+            run
+            if getattr(run, "_session", None)
+            else self.run(run.path if hasattr(run, "path") else named(run, "A run"))
             for run in runs
         ]
         return compare_runs([(run._session, run.path) for run in found])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from molexp._profiles.overrides import override
 from molexp._profiles.profiles import Profiles
+from molexp._values.ids import named
 from molexp._values.plain import plain
 from molexp.errors import ProfileError
 
@@ -95,9 +96,13 @@ def resolve_profile(profile: str | None, overrides: Mapping[str, Any] | None, *,
         ProfileError: there is no such profile or no profile file, the file is wrong, or an override names what is
             not there.
         SerializationError: JSON cannot carry an override's value.
+        TypeError: the profile is no text, or the overrides are no mapping of texts.
     """
     if _used.get() == "unsaid" and profile is None and not overrides and not look:
         return {}
+    profile = profile if profile is None else named(profile, "A profile", by="name")
+    if overrides and not (isinstance(overrides, Mapping) and all(isinstance(name, str) for name in overrides)):
+        raise TypeError(f"Overrides are a mapping of dotted names to values, not {overrides!r:.80}.")
     profiles = profiles_here()
     if profiles is not None:
         config = profiles.resolve(profile, overrides)

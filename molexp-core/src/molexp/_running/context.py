@@ -253,6 +253,7 @@ class Context:
             CommandError: it failed, or ran out of time.
             RuntimeError: this process ignores SIGCHLD, and this is not its main thread.
             FileNotFoundError: there is no such program.
+            TypeError, ValueError: the command is an empty sequence, or the timeout is no number.
         """
         from molexp._running.shell import run_command
 

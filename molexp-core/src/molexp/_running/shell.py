@@ -19,6 +19,7 @@ from molexp._assets.streams import Growing, grow
 from molexp._provenance.secrets import command_without_secrets
 from molexp._recording.process import this_process
 from molexp._values.groups import GROUPS, kill_group
+from molexp._values.numbers import seconds
 from molexp._values.paths import spelled
 from molexp._values.times import utc_now
 from molexp.errors import CommandError
@@ -45,6 +46,9 @@ def run_command(
 ) -> int:
     """Run a command for `Context.shell`, as `task`; without `assets`, nothing is recorded of it."""
     argv: str | list[str] = command if isinstance(command, str) else [spelled(part) for part in command]
+    if not argv:
+        raise ValueError("There is no command to run: it is empty.")
+    timeout = timeout if timeout is None else seconds(timeout, "timeout")
     recorded = command_without_secrets(argv)
     shown = recorded if isinstance(recorded, str) else shlex.join(recorded)
     started_at = utc_now()

@@ -19,6 +19,7 @@ from molexp._recording.writer import claim_events
 from molexp._storage import layout, schemas
 from molexp._storage.layout import end_key
 from molexp._values.documents import check_schema, encode_line, encoded
+from molexp._values.numbers import seconds
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time
 from molexp.errors import KeyExistsError, NotFoundError, RunBusyError, RunFinishedError, WorkspaceMovedError
@@ -51,6 +52,7 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
     """Claim the next attempt at a run, or join the one that rank 0 of this launch has claimed; see `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
         raise ValueError(f"if_succeeded must be 'rerun', 'error' or 'skip', not {if_succeeded!r}.")
+    wait = wait and seconds(wait, "wait")
     session = run._session
     process = session.process
     rank = process.rank

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from typing import Any, TypeGuard
 
@@ -19,6 +20,7 @@ __all__ = [
     "is_number",
     "is_too_long",
     "real",
+    "seconds",
     "whole",
 ]
 
@@ -85,6 +87,21 @@ def real(given: object) -> float | None:
     from numbers import Real
 
     return float(given) if isinstance(given, Real) and not isinstance(given, bool) else None
+
+
+def seconds(given: object, name: str) -> float:
+    """Return a number of seconds; one below 0 is as good as 0, and infinity has no end.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is NaN, which no time ever reaches.
+    """
+    number = real(given)
+    if number is None:
+        raise TypeError(f"{name} is {given!r}; it must be a number of seconds")
+    if math.isnan(number):
+        raise ValueError(f"{name} is {given!r}; it must be a number of seconds")
+    return number
 
 
 def is_too_long(value: int) -> bool:

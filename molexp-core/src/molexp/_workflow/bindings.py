@@ -21,6 +21,10 @@ _bound: dict[tuple[str, str, str], tuple[Experiment, Workflow]] = {}
 
 
 def _key(experiment: Experiment) -> tuple[str, str, str]:
+    if not hasattr(experiment, "_session"):
+        raise TypeError(
+            f"A workflow is bound to an experiment, as project.Experiment(...) makes it, not to {experiment!r}."
+        )
     return experiment._session.store.url, experiment.project.id, experiment.id
 
 

@@ -19,7 +19,7 @@ from msgspec import Struct
 from molexp._values.canonical import canonical_hash
 from molexp._values.loaded import loaded_types, type_name
 from molexp._values.plain import restore
-from molexp._values.value_path import MAX_DEPTH
+from molexp._values.value_path import MAX_DEPTH, Unfit
 from molexp.errors import MolexpError
 
 if TYPE_CHECKING:
@@ -139,7 +139,10 @@ class _Packer(Struct, frozen=True):
 
         run = self.run
         if isinstance(value, Asset):
-            return {"$asset": value.id}
+            try:
+                return run._refer(value) if run is not None else {"$asset": value.id}
+            except Unfit as problem:
+                raise NotRestorableError(f"{where} is of type {problem.type_name}: {problem}") from None
         if type(value) is _PATH:
             referred = run._refer(value) if run is not None and value.is_absolute() else None
             return referred if isinstance(referred, dict) else {"$path": str(value)}

@@ -1,0 +1,84 @@
+"""Two workspaces in one process: names that both have are never taken for each other."""
+
+from __future__ import annotations
+
+import pytest
+
+import molexp as me
+from molexp.workflow import WorkflowBuilder
+
+
+@pytest.fixture
+def ours(lab_exp):
+    return made(lab_exp, "ours")
+
+
+@pytest.fixture
+def theirs(copy):
+    return made(copy.workspace().Project("metals").Experiment("cu"), "theirs")
+
+
+def made(exp, text):
+    """A run, of the same path in both workspaces, with an artifact and a result."""
+    run = exp.Run(id="one")
+    with run.start() as ctx:
+        ctx.artifact.save("a.txt", text)
+        ctx.set_result("whose", text)
+    return run
+
+
+def test_each_block_records_in_its_own(lab_exp, copy):
+    other = copy.workspace().Project("metals").Experiment("cu").Run(id="both")
+    with lab_exp.Run(id="both").start() as one, other.start() as two:
+        for ctx, text in ((one, "1"), (two, "2")):
+            ctx.log("train").append(text)
+            ctx.logger.warning(text)
+            ctx.artifact.save("a.txt", text)
+        assert (one.asset("a.txt").load(), two.asset("a.txt").load()) == ("1", "2")
+
+    for run, text in ((lab_exp.run("both"), "1"), (other, "2")):
+        assert run.log("train").tail() == [text]
+        assert [line[-1] for line in run.log("run").tail()] == [text]
+
+
+@pytest.mark.parametrize("what", [lambda run: run, lambda run: {"all": [run.asset("a.txt")]}], ids=["run", "asset"])
+def test_a_result_is_no_reference_into_another_workspace(ours, theirs, what):
+    with ours.start() as ctx:
+        with pytest.raises(me.SerializationError, match="belongs to another workspace"):
+            ctx.set_result("x", what(theirs))
+        ctx.set_result("x", what(ours))
+
+    assert sorted(ours.results) == ["whose", "x"]
+
+
+def test_an_output_that_is_an_asset_of_another_workspace_is_made_again(ours, theirs, lab_exp, copy):
+    builder = WorkflowBuilder("look")
+
+    @builder.task
+    def look(ctx):
+        return me.Workspace.load(ctx.params["url"]).run("metals/cu/one").asset("a.txt")
+
+    flow, run = builder.build(), lab_exp.Run({"url": copy.workspace().url})
+    first, again = flow.execute_sync(run=run), flow.execute_sync(run=run, resume=True)
+
+    assert first.outputs["look"].load() == again.outputs["look"].load() == "theirs"
+    assert "another workspace" in again.tasks["look"].reason
+
+
+def test_a_catalog_answers_about_its_own(ours, theirs, lab):
+    catalog = lab.workspace().catalog
+    for question in (
+        lambda: catalog.assets(producer=theirs),
+        lambda: catalog.lineage(theirs),
+        lambda: catalog.lineage(theirs.asset("a.txt")),
+    ):
+        with pytest.raises(ValueError, match="belongs to another workspace"):
+            question()
+    assert [asset.load() for asset in catalog.assets(producer=ours, kind="artifact")] == ["ours"]
+    assert catalog.lineage(ours.asset("a.txt")) == catalog.lineage(ours.asset("a.txt").id)
+
+
+def test_runs_and_rows_of_two_workspaces_are_compared(ours, theirs, lab, copy):
+    ws = lab.workspace()
+    for other in (theirs, copy.workspace().catalog.runs()[0]):
+        assert [row["results.whose"] for row in ws.compare(ours, other)] == ["ours", "theirs"]
