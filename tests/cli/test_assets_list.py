@@ -75,6 +75,7 @@ def test_json_has_every_field(several, molexp):
         (["-k", "checkpoint", "-n", "1"], STATES[:1]),
         (["--name", "model.json"], MODELS),
         (["--scope", "metals/cu/n1"], [MODELS[0], STATES[0]]),
+        (["--scope", "/Metals/cu/"], ["metals/cu:data:taken@1"]),
         (["--scope", ""], [".:data:reference@1"]),
         (["--producer", "metals/cu/importing"], ["metals/cu:data:taken@1"]),
         (["--producer", "@latest"], ["metals/cu:data:taken@1"]),
@@ -95,6 +96,9 @@ def test_what_is_given_is_joined_by_and(several, molexp, arguments, found):
         (["nmae == 'x'"], 2, "  nmae == 'x'\n  ^"),
         (["name =="], 2, "The query cannot be understood"),
         (["--producer", "nobody"], 3, "There is no run 'nobody'"),
+        (["--scope", "metal"], 3, "Did you mean 'metals'?"),
+        (["--scope", "metals/cuu"], 3, "There is no experiment 'cuu' in 'metals'"),
+        (["--scope", "metals/cu/n3"], 3, "There is no run 'metals/cu/n3'"),
         (["--limit", "-1"], 2, "-1"),
     ],
 )

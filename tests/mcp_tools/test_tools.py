@@ -75,6 +75,12 @@ def test_a_question_that_nothing_answers_says_what_is_near(ask):
     assert broken.is_error
     assert "expected a value" in broken.text
     assert "cu-1" in ask("show_run", run="metals/cu/cu1").text
+    for tool in ("describe_workspace", "find_runs"):
+        mistyped = ask(tool, experiment="cuu")
+        assert mistyped.is_error
+        assert "no experiment 'cuu'" in mistyped.text
+        assert "'cu'" in mistyped.text
+        assert not ask(tool, experiment="cu").is_error
 
 
 def test_one_run_is_shown_and_its_files_are_read(ask):

@@ -242,6 +242,7 @@ def test_a_file_is_not_called_what_it_is_not(run, name):
 
 DAMAGED = [
     b"x\n",
+    b"",
     b"1\n",
     b"99999999999999999999\n",
     b'2\nProperties=species:S:1:pos:R:3 pbc="F F F"\nH 0 0 0\n',

@@ -74,6 +74,7 @@ def list_assets(
     columns = [*_COLUMNS, *columns_of("assets", column, as_json=form is not Format.TABLE)]
     opened = located(ctx, workspace)
     made_by = opened.run(producer) if producer is not None else None
+    scope = _path_of(opened, scope) if scope else scope
     found = opened.catalog.assets(where, kind=kind, name=name, scope=scope, producer=made_by, sort=sort, limit=limit)
     tell_unreadable(found.unreadable)
     if form is not Format.TABLE:
@@ -84,6 +85,19 @@ def list_assets(
     cells = [[cell(asset) for _, cell in columns] for asset in found]
     shown = [n for n, (name, _) in enumerate(columns) if name not in _SELDOM or any(line[n] for line in cells)]
     table([columns[n][0] for n in shown], [[line[n] for n in shown] for line in cells])
+
+
+def _path_of(opened: molexp.Workspace, scope: str) -> str:
+    """Return the path of a run, an experiment or a project, as assets have it.
+
+    Raises:
+        NotFoundError: there is none; with the nearest names.
+    """
+    project, slash, experiment = scope.strip("/").lower().partition("/")
+    if "/" in experiment or project.startswith("@"):
+        return opened.run(scope).path
+    inside = opened.project(project)
+    return inside.experiment(experiment).path if slash else inside.id
 
 
 def _fields_of(assets: Iterable[molexp.Asset]) -> list[tuple[str, Callable[[molexp.Asset], str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import molexp as me
@@ -50,11 +51,18 @@ def _name(workspaces: Workspaces, opened: me.Workspace) -> str:
 
 
 def _scope(opened: me.Workspace, experiment: str | None) -> dict[str, str]:
-    """Return the filters for an experiment, by "project/experiment" or its id."""
+    """Return the filters for an experiment, by "project/experiment" or its id.
+
+    Raises:
+        NotFoundError: there is none; with the nearest names.
+    """
     if not experiment:
         return {}
     project, slash, name = experiment.partition("/")
     if not slash:
+        known = {one.experiment for one in opened.catalog.totals() if one.experiment}
+        if project not in known:
+            raise me.NotFoundError("experiment", project, where=opened.url, nearest=get_close_matches(project, known))
         return {"experiment": project}
     return {"project": opened.project(project).id, "experiment": opened.project(project).experiment(name).id}
 

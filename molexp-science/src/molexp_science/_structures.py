@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from molexp import Asset
 from molexp.contracts import AssetKind, Preview, Sink, Source
+from molexp.errors import AssetError
 from molexp_science._libraries import imported, library
 
 _FORMATS = {
@@ -128,7 +129,9 @@ class StructureKind(AssetKind[Any, StructureFields]):
             library("ase", source.name)
             from molexp_science._extxyz import read_frame
 
-            return read_frame(stream, source.name)
+            if (found := read_frame(stream, source.name)) is None:
+                raise AssetError(f"The file of {source.name!r} is empty.", name=source.name)
+            return found
 
     def restores(self, obj: Any, /) -> bool:
         """Tell whether it has no calculator that could calculate more: its results alone are given back."""
