@@ -159,3 +159,83 @@ def test_an_attempt_that_was_only_claimed_is_over_after_a_moment(lab, lab_exp, m
     with run.start() as ctx:
         assert ctx.attempt == 2
     assert [one["status"] for one in run.execution_history] == ["interrupted", "succeeded"]
+
+
+def killed_as_it_names(script, what, doing):
+    """Let a process be killed where it has claimed a name that has this in it, and has not filled it."""
+    killed = script(
+        f"""
+        import signal
+        exec({WITHOUT_LINKS!r})
+
+        def on_the_way(new):
+            if {what!r} in new:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        ws = me.Workspace(os.environ["LAB"])
+        {doing}
+        """
+    )
+    assert killed.code < 0, killed.err
+
+
+def test_a_journal_whose_writer_was_killed_as_it_sealed_it_is_read_and_compacted(lab, lab_exp, script):
+    with lab_exp.Run(id="one").start():
+        pass
+    reader = lab.load()
+    assert [row.tags for row in reader.catalog.runs()] == [()]
+    killed_as_it_names(script, "/sealed/", "ws.run('metals/cu/one').annotate(tags=['checked'])")
+    assert [path.stat().st_size for path in lab.folder.glob(".molexp/sealed/*")] == [0]
+
+    assert [row.tags for row in reader.catalog.runs()] == [("checked",)]
+    reader.catalog.compact()
+    assert not [*lab.folder.glob(".molexp/sealed/*")]
+    assert [row.tags for row in lab.load().catalog.runs()] == [("checked",)]
+    assert lab.load().fsck().ok
+
+
+def test_a_journal_is_not_lost_whose_writer_goes_on_as_its_new_name_is_taken_for_nobodys(
+    lab, lab_exp, script, monkeypatch
+):
+    lab_exp.Run(id="one")
+    killed_as_it_names(script, "/sealed/", "ws.run('metals/cu/one').annotate(tags=['checked'])")
+    (sealed,) = lab.folder.glob(".molexp/sealed/*")
+    store = type(lab_exp._session.store)
+    rename = store.rename
+
+    def meanwhile(self, key, new):
+        if new.startswith(".molexp/mended/"):
+            (lab.folder / ".molexp/journals" / sealed.name).replace(sealed)
+        rename(self, key, new)
+
+    monkeypatch.setattr(store, "rename", meanwhile)
+    lab.load().catalog.compact()
+
+    assert not sealed.exists()
+    assert [row.tags for row in lab.load().catalog.runs()] == [("checked",)]
+
+
+def test_provenance_that_a_killed_process_had_only_claimed_is_written_by_the_next(lab, script):
+    doing = "with ws.Project('metals').Experiment('cu').Run(id='one').start(): pass"
+    killed_as_it_names(script, "/provenance/", doing)
+    (path,) = lab.folder.glob("provenance/[0-9a-f]*")
+    assert path.read_bytes() == b""
+    killed_as_it_names(script, "no name", f"{doing}\n        os.kill(os.getpid(), signal.SIGKILL)")
+
+    assert lab.load().run("metals/cu/one").provenance["python"]
+    assert lab.load().fsck().ok
+
+
+@pytest.mark.parametrize("name", ["journals/0123456789abcdef.jsonl", "snapshots/1-0123456789abcdef.sqlite3.gz"])
+def test_names_of_derived_files_that_were_never_filled_are_freed_after_a_day(lab, lab_exp, monkeypatch, name):
+    path = lab.folder / ".molexp" / name
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    assert [one.what.partition(":")[0] for one in lab.load().fsck().findings] == ["it has no content"]
+    assert lab.load().gc(dry_run=False).findings == ()
+
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 25 * 3600)
+    assert [one.what for one in lab.load().gc(dry_run=False).findings] == ["a name without content"]
+    assert not path.exists()
+    assert lab.load().fsck().ok

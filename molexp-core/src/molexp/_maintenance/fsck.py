@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from molexp._catalog.compaction.cleanup import foreign_keys
+from molexp._catalog.compaction.cleanup import foreign_keys, unfilled
 from molexp._maintenance.gc import named_data, orphans, paths
 from molexp._maintenance.inventory import Seen, look
 from molexp._maintenance.repair import lacking, mend, rewrite_claim
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from molexp._record.folding import AttemptFacts, RunState
 
 UNNAMED = "no record names it: a killed writer left it, or it is foreign"
+
+UNFILLED = "it has no content: a killed process had only claimed its name; `molexp gc --yes` frees it after a day"
 
 _HASH = re.compile("[0-9a-f]{64}")
 _BATCH = 500  # documents that are read at once
@@ -101,7 +103,8 @@ class _Checker:
         for folder, found in self._seen.data.items():
             findings += self._data(folder, found)
         foreign = sorted([*self._seen.foreign, *foreign_keys(self._store)])
-        findings += [Finding(key, "a foreign file; it is ignored") for key in foreign]
+        claimed = {entry.key for entry in unfilled(self._store)}
+        findings += [Finding(key, UNFILLED if key in claimed else "a foreign file; it is ignored") for key in foreign]
         findings += [Finding(key, not_followed(what)) for key, what in sorted(self._seen.special.items())]
         counts = {"runs": len(runs), "findings": len(findings)}
         return Report("fsck", tuple(findings), counts if self._scrub is None else {**counts, **self._scrub.counts})

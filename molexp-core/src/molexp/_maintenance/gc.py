@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from molexp._catalog.compaction.cleanup import unfilled
 from molexp._record.attempts import read_attempts
 from molexp._record.definitions import member_ids
 from molexp._record.deletions import (
@@ -56,6 +57,7 @@ def collect(session: MaintenanceSession, *, dry_run: bool) -> Report:
     collector.old_deletions()
     collector.abandoned_imports()
     collector.leftovers()
+    collector.unfilled()
     collector.outputs()
     collector.empty_folders()
     unreadable = [Finding(key, reason) for key, reason in collector.unreadable.items()]
@@ -213,6 +215,13 @@ class _Collector:
             left = self._leftovers()
         for key in named:
             self._found(key, "unfinished temporary file", "" if key in left else "freed")
+
+    def unfilled(self) -> None:
+        """Free names of derived files that a killed process had only claimed, as it does where there are no hard links."""
+        with self._naming(layout.DERIVED):
+            for entry in [*unfilled(self._store)]:
+                if self._is_old(entry):
+                    self._free(entry, "a name without content", entry.key.rpartition("/")[0])
 
     def _leftovers(self) -> list[str]:
         named: list[str] = []

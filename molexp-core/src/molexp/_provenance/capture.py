@@ -90,8 +90,9 @@ class Provenance:
             key = layout.provenance(known)
             try:
                 outbox.put(key, data) if outbox is not None else store.create(key, data)
-            except KeyExistsError:
-                pass  # its name is the hash of its content
+            except KeyExistsError:  # its name is the hash of its content, which a killed process may not have written
+                if "append" in store.capabilities and store.read(key) != data:
+                    store.write(key, data)
             there.add(known)
         return known
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from molexp._record.sealing import seal_file
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_lines, encode_line
 from molexp._values.ids import new_token
@@ -219,13 +220,7 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
     if not is_object(name):
         if "append" not in store.capabilities:
             return True  # it came with a copy: nothing can grow here
-        try:
-            store.rename(key, f"{layout.SEALED}/{name}")
-        except KeyNotFoundError:
-            return True  # somebody else was first
-        except KeyExistsError:
-            return False
-        return True
+        return seal_file(store, key)
     heading = encode_line({"schema": schemas.JOURNAL, "type": "sealed", "token": new_token()})
     try:
         store.create(_object(writer_of_journal(name), last + 1), heading)

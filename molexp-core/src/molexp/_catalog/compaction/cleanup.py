@@ -69,9 +69,34 @@ def _folded(store: Store, manifest: Manifest) -> list[Stat]:
     return found
 
 
+_FOLDERS = layout.JOURNALS, layout.SEALED, layout.SNAPSHOTS
+
+
+def unfilled(store: Store) -> Iterator[Stat]:
+    """Yield names of journals and snapshots without content, of which a killed process got no further; all but the last manifest.
+
+    The next manifest takes the number after that one.
+    """
+    for folder in _FOLDERS if "append" in store.capabilities else ():
+        try:
+            entries = store.children(folder).entries
+        except OUTAGES:
+            raise
+        except StoreError:
+            continue  # whoever walks through everything names it
+        last = max((number_of_snapshot(entry.key) for entry in entries), default=0)
+        for entry in entries:
+            if not entry.size and (number_of_snapshot(entry.key) or -1) < last and _is_named(_name(entry.key)):
+                yield entry
+
+
+def _is_named(name: str) -> bool:
+    return bool(_JOURNAL.fullmatch(name) or number_of_snapshot(name) or snapshots.is_segment(name))
+
+
 def foreign_keys(store: Store) -> Iterator[str]:
     """Yield what lies among journals and snapshots and is neither, nor part of one."""
-    for folder in (layout.JOURNALS, layout.SEALED, layout.SNAPSHOTS):
+    for folder in _FOLDERS:
         try:
             found = [entry.key for entry in store.children(folder).entries]
         except OUTAGES:

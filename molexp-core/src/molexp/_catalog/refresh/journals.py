@@ -53,11 +53,11 @@ class News(Struct):
 def listed_journals(store: Store, *, sealed: bool = True) -> dict[str, Stat]:
     """Return the journals by their names: first those that are written to, then those that are sealed.
 
-    In this order: one that is sealed meanwhile is in the one listing or the other.
+    In this order: one that is sealed meanwhile is in the one listing or the other. A new name without content is nobody's yet.
     """
     entries = [*store.children(layout.JOURNALS).entries]
     if sealed:
-        entries += store.children(layout.SEALED).entries
+        entries += [entry for entry in store.children(layout.SEALED).entries if entry.size]
     found = {}
     for entry in entries:
         name = entry.key.rpartition("/")[2]
