@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import starmap
-from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from msgspec.structs import replace
@@ -37,7 +36,7 @@ from molexp._query.expressions import Condition, Field
 from molexp._record.submissions import open_submissions, queued_runs
 from molexp._storage import layout
 from molexp._values.documents import decode_object
-from molexp._values.tables import RUN_COLUMNS, Pages, Rows
+from molexp._values.tables import RUN_COLUMNS, Pages, Rows, as_dict
 from molexp.contracts._kinds import kind_name
 from molexp.errors import NotFoundError
 
@@ -263,7 +262,7 @@ class Catalog:
         library = self._session.library
         records = self._ask(about_assets(self._session.index, library, where, equal, sort, limit), assets=True)
         found = [library.asset(decode_object(record, "index")) for _, record in records]
-        return Rows(found, methodcaller("to_dict"), unreadable=self._left_out(scope or by or "", assets=True))
+        return Rows(found, as_dict, unreadable=self._left_out(scope or by or "", assets=True))
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
         """Return what something was made from, and what became of it: assets, and the runs that made and used them.

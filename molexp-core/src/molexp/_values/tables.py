@@ -105,6 +105,12 @@ class Table:
         return to_arrow(self._table()).__arrow_c_stream__(requested_schema)
 
 
+def as_dict(row: Any) -> Mapping[str, Any]:
+    """Return the dictionary that a record describes itself by."""
+    found: Mapping[str, Any] = row.to_dict()
+    return found
+
+
 class Rows(Table, Sequence[R], Generic[R]):
     """A sequence of records, and a table of them, with columns such as ``status``, ``params.lr``, ``results.loss``.
 
