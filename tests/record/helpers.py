@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,3 +174,9 @@ def install(folder: Path, name: str, source: str, version: str = "1.0") -> Plugi
     sys.modules.pop(name.replace("-", "_"), None)  # another test's, of the same name
     importlib.invalidate_caches()
     return PluginManager(path=[*sys.path, str(folder)])
+
+
+def suspend(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let a machine sleep, as a laptop does that is closed: all of its processes do, and only some of its clocks."""
+    clock, on = time.clock_gettime, {getattr(time, "CLOCK_BOOTTIME", None), time.CLOCK_REALTIME}
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + seconds * (which in on))

@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 import molexp as me
-from tests.record.helpers import DEADLINE
+from tests.record.helpers import DEADLINE, suspend
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and forks of POSIX")
 
@@ -331,7 +331,7 @@ def test_a_cancel_request_reaches_the_owner_with_a_beat(lab, script):
     assert list((lab.folder / ".molexp").rglob("live/*")) == [], "the lease is removed with the end"
 
 
-def test_a_live_run_of_another_process_is_busy(lab, tmp_path):
+def test_a_live_run_of_another_process_is_busy_also_after_both_were_suspended(lab, monkeypatch):
     """Looked at while it runs, through its own process's eyes and ours."""
     reading, writing = os.pipe()
     hold, release = os.pipe()
@@ -354,6 +354,8 @@ def test_a_live_run_of_another_process_is_busy(lab, tmp_path):
         assert os.read(reading, 1) == b"!"
         run = lab.load().run("p/e/one")
         assert (run.status, run.results) == ("running", {"x": 1})
+        suspend(monkeypatch, 8 * 3600.0)
+        assert (run.status, lab.load().catalog.runs()[0].status) == ("running", "running")
         with pytest.raises(me.RunBusyError) as caught:
             run.start()
         assert caught.value.pid == process.pid

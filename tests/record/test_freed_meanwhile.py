@@ -10,7 +10,7 @@ import pytest
 import molexp as me
 from tests.internals import at
 from tests.record.compacting import write
-from tests.record.helpers import amid
+from tests.record.helpers import amid, suspend
 
 RUN = "projects/metals/experiments/cu/runs/one"
 
@@ -53,8 +53,7 @@ def freed_and_late(place, monkeypatch, freed):
             place.load().gc(dry_run=False)
         else:
             place.store.delete(f"{RUN}/run.json")  # as gc does first
-        clock = time.monotonic
-        monkeypatch.setattr(time, "monotonic", lambda: clock() + 10)
+        suspend(monkeypatch, 10)
 
     amid(monkeypatch, place.store, ["write"], f"{RUN}/run.json", elsewhere)
 
@@ -131,7 +130,7 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
     """Others took the owner for dead, ended the run, deleted and freed it; then the laptop wakes up."""
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
-    context._attempt._silent_at = float("-inf")
+    suspend(monkeypatch, 8 * 3600)
     if how == "while the end is written":
         amid(monkeypatch, exp._session.store, ["create"], f"{RUN}/executions/2.end.json", lambda: freed(place))
     else:
@@ -146,13 +145,13 @@ def test_what_was_freed_while_its_owner_was_stopped_is_not_ended(place, monkeypa
     assert not place.load().catalog.runs()
 
 
-def test_an_owner_who_was_stopped_and_whose_run_is_there_goes_on(place):
+def test_an_owner_who_was_stopped_and_whose_run_is_there_goes_on(place, monkeypatch):
     exp = write(place, "one").project("metals").experiment("cu")
     context = exp.run("one").start(if_succeeded="rerun")
-    context._attempt._silent_at = float("-inf")
+    suspend(monkeypatch, 8 * 3600)
     context._attempt.beat()
     context.set_result("x", 2)
-    context._attempt._silent_at = float("-inf")
+    suspend(monkeypatch, 8 * 3600)
 
     context.finish()
 

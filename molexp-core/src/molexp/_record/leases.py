@@ -59,6 +59,12 @@ def boot_clock() -> float:
     return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
 
+def awake_clock() -> float:
+    """Return seconds on the same clock without suspended time, in which no process of this machine gives a sign of life."""
+    clock = getattr(time, "CLOCK_MONOTONIC", None)
+    return time.clock_gettime(clock) if clock is not None else time.monotonic()
+
+
 def listed_leases(store: Store) -> dict[str, str]:
     """Return the leases of live attempts, with their versions, by their keys."""
     return {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
@@ -113,9 +119,13 @@ class Observer(Struct):
         """Return how it is known that a process is dead; "" if it is not."""
         return known_dead(owner, self.me)
 
-    def unchanged_for(self, what: str, version: str) -> float:
-        """Return seconds since something was first seen at this version, by whichever process of this user and host."""
-        return self.sightings().unchanged_for(what, version, boot_clock(), self.me.boot)
+    def unchanged_for(self, what: str, version: str, *, by: Owner | None = None) -> float:
+        """Return seconds since something was first seen at this version, by whichever process of this user and host.
+
+        While this machine is suspended, a process on it, by which it is to change, cannot change it.
+        """
+        is_here = by is not None and bool(by.boot) and by.boot == self.me.boot
+        return self.sightings().unchanged_for(what, version, awake_clock() if is_here else boot_clock(), self.me.boot)
 
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
         """Judge the owner of a run's newest attempt, which has no end."""
@@ -128,7 +138,7 @@ class Observer(Struct):
             return Verdict(_LET_GO, 0.0)
         key = layout.lease(path, facts.number)
         lease = self._lease(key)
-        silent = self.unchanged_for(key, lease)
+        silent = self.unchanged_for(key, lease, by=owner)
         ttl = self._time_to_live(facts)
         if lease == _NO_LEASE and facts.head.get("folded") == {layout.claim_name(facts.number): 0}:
             ttl = min(ttl, MOMENT)  # the claim never came to be whole: who was to write it died, or will find the end

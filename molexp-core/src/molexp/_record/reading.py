@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
 from molexp._record.fences import VOID, definition_keys, is_void
 from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run, shown_attempts
-from molexp._record.leases import Observer
+from molexp._record.leases import Observer, boot_clock
 from molexp._record.looking import as_it_is
 from molexp._record.validation import check_shape, decode_document
 from molexp._storage import layout
@@ -122,7 +121,7 @@ def read_run(store: Store, path: str, observer: Observer | None) -> RunState:
     """
     problems: dict[str, str] = {}
     cover: dict[str, int] = {}
-    began = time.monotonic()
+    began = boot_clock()
     edits = read_edits(store, path, problems, cover)
     attempts = read_attempts(store, layout.folder(path), cover)
     definition = read_definition(store, path, problems)
@@ -197,10 +196,10 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
     """
     key = layout.document(path)
-    if time.monotonic() - began > _AWHILE and _is_freed(store, path, state):
+    if boot_clock() - began > _AWHILE and _is_freed(store, path, state):
         return  # another run of this id may lie there now
     store.write(key, encode_pretty(state.to_document()))
-    if time.monotonic() - began > _AWHILE and _is_freed(store, path, state):
+    if boot_clock() - began > _AWHILE and _is_freed(store, path, state):
         store.delete(key)
 
 

@@ -13,6 +13,7 @@ from molexp._record.attempts import end_document, read_attempts, read_end, super
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED, reread
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
+from molexp._record.leases import boot_clock
 from molexp._record.reading import read_edits, show_run
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
@@ -97,7 +98,7 @@ class Attempt(Writer):
         self.interval: float = claim["lease"]["beat"]
         self._claim = claim
         self._parts = parts
-        claimed_at = time.monotonic()
+        claimed_at = boot_clock()
         self._unseen_until = claimed_at + MOMENT if unseen else claimed_at
         self._silent_at = claimed_at + 2 * self.interval  # from when on others may have taken it for dead
         self._beating = threading.Lock()  # held while a sign of life is given, or taken back
@@ -107,7 +108,7 @@ class Attempt(Writer):
         if self.rank is not None:
             from molexp._recording.ranks import Ours
 
-            self.alone, self.shared, self.began, self.known = False, True, claimed_at, Ours(self).records
+            self.alone, self.shared, self.began, self.known = False, True, time.monotonic(), Ours(self).records
             self.suffix: str = self.rank.suffix
         process.heart.add(self)
 
@@ -162,7 +163,7 @@ class Attempt(Writer):
         try:
             self.end()
             self._log.check_place()
-            began = time.monotonic()
+            began = boot_clock()
             if began > self._silent_at and self._is_freed():
                 self._leave(self._freed())
                 return
@@ -328,7 +329,7 @@ class Attempt(Writer):
         return self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
 
     def _create_end(self, end: Mapping[str, Any]) -> str:
-        if time.monotonic() > self._silent_at and self._is_freed():
+        if boot_clock() > self._silent_at and self._is_freed():
             raise self._give_up(self._freed())
         line = encode_line({**end, **self._parts})
         if self.outbox is not None:
@@ -339,7 +340,7 @@ class Attempt(Writer):
         except KeyExistsError:
             if (read_end(self.store, self.folder, self.number) or {}).get("token") != end["token"]:  # else it got there
                 raise self._give_up(self._superseded()) from None
-        if time.monotonic() > self._silent_at and self._is_freed():
+        if boot_clock() > self._silent_at and self._is_freed():
             # Readers may have seen the end: they look again, and again when the hint is withdrawn.
             self._session.journal.announce_run(key)
             self.store.delete(key)
@@ -370,7 +371,7 @@ class Attempt(Writer):
 
     def _show(self, end: dict[str, Any]) -> None:
         """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
-        began = time.monotonic()
+        began = boot_clock()
         try:  # the end is what counts; this is derived from it, and `fsck` mends it
             older = read_attempts(self.store, self.folder)[: self.number - 1] if self.number > 1 else []
             this = AttemptFacts(self.number, end, self.contents, self.status, True)
