@@ -67,6 +67,8 @@ def test_a_workspace_is_a_folder(tmp_path, where):
     for opened in (me.Workspace, me.Workspace.load):
         with pytest.raises(me.StoreError, match=r"file' is a file, and a workspace is a folder"):
             opened(tmp_path / where)
+        with pytest.raises(me.StoreError, match=r"'/dev/null' is a file"):
+            opened("/dev/null/lab")
 
 
 def test_what_a_read_only_workspace_refuses_is_said_without_internals(place, run):

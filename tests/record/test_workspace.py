@@ -40,6 +40,13 @@ def test_materialize_creates_it_and_nothing_else(place):
     assert place.everything() == before
 
 
+@pytest.mark.parametrize("name", ["", " ", 5, "\ud800"])
+def test_what_is_no_name_is_refused_at_once(place, name):
+    with pytest.raises(me.InvalidNameError, match="cannot be used as a name"):
+        place.workspace(name=name)
+    assert place.everything() == {}
+
+
 def test_what_is_recorded_of_it(place):
     workspace = place.workspace(name="my lab").materialize()
 

@@ -39,7 +39,7 @@ def file_in_the_way(folder: str) -> str | None:
     try:
         return None if stat.S_ISDIR(os.stat(folder).st_mode) else folder
     except NotADirectoryError:
-        while not os.path.isfile(folder) and folder != os.path.dirname(folder):
+        while not os.path.exists(folder) and folder != os.path.dirname(folder):
             folder = os.path.dirname(folder)
         return folder
     except OSError:

@@ -70,6 +70,7 @@ class Workspace:
         PluginLoadError: the plugin that provides it is broken.
         ReadOnlyError: this storage can only be read, and `read_only` is not set.
         StorageSettingsError: ``storage.toml`` says something that makes no sense.
+        InvalidNameError: the name is empty, or no text.
 
     Example:
         >>> ws = me.Workspace.load("lab")

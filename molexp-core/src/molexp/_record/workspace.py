@@ -10,7 +10,7 @@ from molexp._record.incomplete import is_blank, is_claim, newest, numbered, sett
 from molexp._record.validation import decode_document
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty
-from molexp._values.ids import new_token
+from molexp._values.ids import new_token, slug
 from molexp._values.times import utc_now
 from molexp.contracts import Durability, Store
 from molexp.errors import (
@@ -33,6 +33,8 @@ class WorkspaceDocument:
     """
 
     def __init__(self, store: Store, name: str | None) -> None:
+        if name is not None:
+            slug(name)  # it makes no id, and is as free as names that do
         self._store = store
         self.given_name = name
         self.origin: Mapping[str, Any] | None = None
