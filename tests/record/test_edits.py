@@ -134,6 +134,14 @@ def test_a_run_that_was_never_started_is_cancelled_at_once(place, run):
     assert run.status == "succeeded", "a request for a run that nobody had started is no request to the next attempt"
 
 
+@pytest.mark.parametrize(("reason", "error"), [(5, TypeError), ("x" * 65_537, ValueError)])
+def test_a_reason_is_text_as_a_note_is(place, run, reason, error):
+    before = place.everything()
+    with pytest.raises(error, match="A reason "):
+        run.cancel(reason)
+    assert place.everything() == before
+
+
 def test_cancelling_a_finished_run_does_nothing(place, run):
     with run.start():
         pass

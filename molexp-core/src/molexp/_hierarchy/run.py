@@ -355,11 +355,13 @@ class Run(Entity):
 
         A run that was never started counts as cancelled at once, until somebody starts it all the same. The job of a queue
         that has it leaves it alone. For a finished run that is not queued it does nothing.
+
+        Raises:
+            TypeError, ValueError: the reason is no text, or has more than 65 536 characters.
         """
         state = self._editable()
         if not state.attempts or self._session.standing(self.path, state) in (RunStatus.QUEUED, RunStatus.RUNNING):
-            number = state.attempts[-1].number if state.attempts else 0
-            self._edit("cancel", attempt=number, reason=reason)
+            self._edit("cancel", attempt=state.attempts[-1].number if state.attempts else 0, reason=reason)
 
     def delete(self) -> None:
         """Hide it at once; `restore` shows it again until `Workspace.gc` has freed its bytes.

@@ -35,7 +35,11 @@ def write_edit(session: Session, path: str, op: str, *, announced: bool = True, 
         op: its operation.
         announced: true if readers' indexes are to notice it.
         values: its further fields.
+
+    Raises:
+        TypeError, ValueError: a reason that is no text, or too long.
     """
+    checked_note(values.get("reason"), "reason")
     owner = session.owner
     from molexp._record.reading import edit_keys
 
@@ -87,18 +91,18 @@ def _file(edit_id: str) -> str:
     return f"{edit_id}.json"
 
 
-def checked_note(given: str | None) -> str | None:
-    """Return a note that is to be added.
+def checked_note(given: str | None, what: str = "note") -> str | None:
+    """Return a note that is to be added, or another text as long as one.
 
     Raises:
         TypeError: it is no text.
         ValueError: it is too long.
     """
     if given is not None and not isinstance(given, str):
-        raise TypeError(f"A note is text, not {given!r}.")
+        raise TypeError(f"A {what} is text, not {given!r}.")
     if given and len(given) > NOTE_LIMIT:
         raise ValueError(
-            f"A note has at most {NOTE_LIMIT} characters, and this one has {len(given)}. Save a longer text as an asset, and "
-            "name that in the note."
+            f"A {what} has at most {NOTE_LIMIT} characters, and this one has {len(given)}. Save a longer text as an asset, "
+            f"and name that in the {what}."
         )
     return given
