@@ -65,6 +65,16 @@ def test_an_output_that_is_an_asset_of_another_workspace_is_made_again(ours, the
     assert "another workspace" in again.tasks["look"].reason
 
 
+def test_an_asset_of_another_workspace_is_imported_with_its_address(lab_exp):
+    other = me.Workspace("memory://theirs").Project("metals").Experiment("cu")
+    asset = made(other, "theirs").asset("a.txt")
+
+    imported = lab_exp.data_assets.import_asset("a", asset)
+
+    assert (imported.read_bytes(), imported.source) == (b"theirs", f"memory://theirs/{asset.key}")
+    assert (imported.source_key, imported.source_asset) == ("", "")
+
+
 def test_a_catalog_answers_about_its_own(ours, theirs, lab):
     catalog = lab.workspace().catalog
     for question in (

@@ -187,8 +187,9 @@ class DataAssets(Mapping[str, DataAsset]):
         files = files_of(source)
         self._session.materialize()
         brought = self._bring(slug(name), source, files, action, progress)
+        address = src._bound().store.locate(src.key) if isinstance(src, Asset) else str(source)
         origin = {
-            "source": without_secrets(str(source)) if inside is None else "",
+            "source": without_secrets(address) if inside is None else "",
             "source_key": inside or "",
             "source_asset": ours.id if ours is not None else "",
             "external": action in ("symlink", "hardlink")
