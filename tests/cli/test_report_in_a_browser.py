@@ -29,10 +29,14 @@ def report(tmp_path_factory) -> Path:
     exp = ws.Project("metals").Experiment("cu")
     for number in range(RUNS):
         try:
-            with exp.Run({"lr": 10 ** -(number % 5), "kind": HOSTILE if number % 2 else "plain"}).start() as ctx:
+            parameters = {"lr": 10 ** -(number % 5), "kind": HOSTILE if number % 2 else "plain"}
+            with exp.Run(parameters, id="r" * 120 if number == 7 else None).start() as ctx:
                 for step in range(20):
                     ctx.metrics.log(step=step, loss=math.exp(-step / (number + 1)))
                 ctx.set_result("energy", -number / 10)
+                if number == 7:
+                    ctx.set_result("a_result_with_a_name_that_has_no_blank_" * 500, 1)
+                    ctx.metrics.log({"a_metric_with_a_name_that_has_no_blank_" * 10: 1})
                 if number % 10 == 3:
                     raise ValueError(HOSTILE)
         except ValueError:
@@ -97,6 +101,8 @@ SCREENS = [
 def test_it_fits_every_screen_draws_its_charts_and_says_nothing(page, told):
     page.wait_for_function("document.querySelector('#relations .chart canvas').width > 100")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
+    tallest = "Math.max(...[...document.querySelectorAll('label, figcaption')].map((one) => one.offsetHeight))"
+    assert page.evaluate(tallest) <= 90, "a long name takes no more room than others"
     assert page.title() == f"{HOSTILE}: report", "what names say is text"
     assert page.inner_text("h1") == HOSTILE
     assert page.locator("img").count() == 0

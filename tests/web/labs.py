@@ -56,8 +56,12 @@ def ordinary(place: Path | str, runs: int = 60) -> me.Workspace:
     return ws
 
 
+LONG = "energy_of_the_relaxed_structure_with_dispersion_correction_and_zero_point_vibration_in_electronvolt"
+"""A name without a blank, as people give them."""
+
+
 def hostile(place: Path | str) -> me.Workspace:
-    """Make a workspace whose every text is markup."""
+    """Make a workspace whose texts are markup, or long and without a blank."""
     ws = me.Workspace(place, name=SCRIPT)
     exp = ws.Project("evil").Experiment("x")
     for number in range(3):
@@ -66,12 +70,13 @@ def hostile(place: Path | str) -> me.Workspace:
                 ctx.metrics.log({SCRIPT: 1.0 + number}, step=0)
                 ctx.metrics.log({SCRIPT: 2.0 + number}, step=1)
                 ctx.set_result("constructor", SCRIPT)
+                ctx.set_result(LONG, "MKV" * 800)
                 ctx.log(f"log{number}").append(SCRIPT)
                 ctx.artifact.save("page.html", HTML)
                 ctx.artifact.save("picture.svg", SVG)
                 if number == 1:
-                    raise ValueError(SCRIPT)
+                    raise ValueError(f"{SCRIPT} {LONG * 30}")
         except ValueError:
             pass
-    ws.run("evil/x/e0").annotate(tags=["<b>bold</b>"], note=SCRIPT)
+    ws.run("evil/x/e0").annotate(tags=["<b>bold</b>", LONG], note=SCRIPT)
     return ws

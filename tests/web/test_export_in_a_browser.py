@@ -148,6 +148,7 @@ def test_what_the_record_says_is_text(browser, tmp_path):
         visitor.page.wait_for_selector("main h1")
         assert "owned" not in visitor.page.title().replace(labs.SCRIPT, "")
         assert visitor.page.locator("main script, main img:not([alt])").count() == 0
+        assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), place
     visitor.page.goto(f"{tmp_path.joinpath('copy/index.html').as_uri()}?run#/runs/evil/x/e1")
     visitor.page.wait_for_selector("pre")
     assert labs.SCRIPT in visitor.page.inner_text("main")

@@ -242,11 +242,16 @@ def test_two_browsers_follow_while_eight_processes_write(browser, tmp_path):
             assert visitor.told == []
 
 
-@pytest.mark.parametrize("place", ["/", "/w/evil/", "/w/evil/runs", "/w/evil/runs?q=" + labs.SCRIPT])
+@pytest.mark.parametrize(
+    "place",
+    ["/", "/w/evil/", "/w/evil/runs", "/w/evil/runs?q=" + labs.SCRIPT]
+    + [f"/w/evil/runs/evil/x/e{number}" for number in (0, 1)],
+)
 def test_what_the_record_says_is_text(browser, address, place):
     with visiting(browser, address) as visitor:
         visitor.go(place, statuses=(200, 400))
         visitor.page.wait_for_selector("main")
         assert visitor.page.title() != "owned"
         assert visitor.page.locator("img[src=x]").count() == 0
+        assert visitor.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
         assert [one for one in visitor.told if "400" not in one] == []
