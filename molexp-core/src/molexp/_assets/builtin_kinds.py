@@ -22,8 +22,7 @@ from molexp._assets.assets import (
     MetricsAsset,
 )
 from molexp._record.folding import Contents
-from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
-from molexp._values.numbers import integer
+from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty, integer
 from molexp._values.paths import is_local, is_remote
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import refuse_special

@@ -17,9 +17,9 @@ from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
 from molexp._assets.verification import is_folder
 from molexp._provenance.secrets import without_secrets
+from molexp._record.document_types import decode_document
 from molexp._record.incomplete import numbered
 from molexp._record.session import Session
-from molexp._record.validation import decode_document
 from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above

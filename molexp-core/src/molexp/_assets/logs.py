@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from molexp._assets.builtin_kinds import LogKind, in_order
+from molexp._values.documents import count
 from molexp._values.ids import nearest
-from molexp._values.numbers import count
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, NotFoundError
 

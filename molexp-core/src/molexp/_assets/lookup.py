@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from molexp._assets.naming import is_output
 from molexp._assets.verification import is_grown
 from molexp._record.attempts import read_attempts, read_claim
+from molexp._values.documents import count
 from molexp._values.ids import fold_name, named, nearest
-from molexp._values.numbers import count
 from molexp.contracts._assets import Asset
 from molexp.contracts._kinds import kind_name
 from molexp.errors import AmbiguousAssetError, NotFoundError

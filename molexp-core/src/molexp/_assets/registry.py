@@ -16,7 +16,7 @@ from molexp._assets.assets import UnknownAsset
 from molexp._recording.usage import opens
 from molexp._storage.links import reading
 from molexp._values.copies import own_copy
-from molexp._values.numbers import count, is_count
+from molexp._values.documents import count, is_count
 from molexp._values.plain import plain, restore
 from molexp._values.structuring import fields_of, record_from, values_of
 from molexp._values.times import parse_time

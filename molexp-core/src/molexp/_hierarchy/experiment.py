@@ -19,9 +19,9 @@ from molexp._record.reading import read_definition
 from molexp._record.revisions import checked_replicas, require_definition
 from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
-from molexp._values.documents import check_schema
+from molexp._values.documents import check_schema, count
 from molexp._values.ids import check_run_id, is_id
-from molexp._values.numbers import count, whole
+from molexp._values.numbers import whole
 from molexp._values.plain import plain_parameters, restore
 from molexp._values.tables import RUN_COLUMNS, Rows
 from molexp.errors import CorruptRecordError, NotFoundError

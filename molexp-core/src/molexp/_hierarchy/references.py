@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from molexp._assets.data_assets import DataAssets
 from molexp._assets.naming import OUTPUT
 from molexp._record.attempts import read_attempts
-from molexp._record.fences import is_defined
+from molexp._record.document_types import is_defined
 from molexp._storage import layout
 from molexp._values.ids import asset_id as spell_id
 from molexp._values.ids import nearest, parse_asset_id

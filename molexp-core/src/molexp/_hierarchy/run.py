@@ -10,9 +10,8 @@ from molexp._hierarchy.scopes import Entity
 from molexp._html import shown_by
 from molexp._storage import layout, schemas
 from molexp._storage.local_keys import key_of
-from molexp._values.documents import check_schema
+from molexp._values.documents import check_schema, count
 from molexp._values.ids import labels, spelled
-from molexp._values.numbers import count
 from molexp._values.paths import is_local, is_remote
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus

@@ -10,13 +10,12 @@ from msgspec import Struct
 
 from molexp._hierarchy.session import DEFAULT_SCHEME
 from molexp._record.definitions import member_ids
-from molexp._record.fences import definition_keys
+from molexp._record.document_types import RESERVED, definition_keys
 from molexp._record.incomplete import is_claim, take_blank
 from molexp._record.looking import look_at
 from molexp._record.reading import read_definition, read_edits
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
-from molexp._storage.equivalence import RESERVED
 from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy

@@ -11,7 +11,7 @@ from molexp._hierarchy.run import Run
 from molexp._hierarchy.session import Session
 from molexp._html import shown_by
 from molexp._record.definitions import Members, choose_id, get_or_know, look_up
-from molexp._record.fences import is_defined
+from molexp._record.document_types import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store

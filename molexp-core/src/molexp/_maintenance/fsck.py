@@ -15,19 +15,17 @@ from molexp._maintenance.repair import lacking, mend, rewrite_claim
 from molexp._record.attempts import end_dead, is_arriving, read_attempt, read_claim
 from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
+from molexp._record.document_types import changed, decode_document
 from molexp._record.folding import absurd
 from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
 from molexp._record.spool_draining import abandoned, drain
-from molexp._record.validation import decode_document
 from molexp._storage import layout
-from molexp._storage.equivalence import changed
 from molexp._storage.hashing import is_of_folder
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._storage.links import not_followed, reading_record
-from molexp._values.documents import decode_lines, decode_object, encode_pretty
+from molexp._values.documents import count, decode_lines, decode_object, encode_pretty
 from molexp._values.ids import nfc
-from molexp._values.numbers import count
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
 

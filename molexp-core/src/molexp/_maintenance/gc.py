@@ -24,12 +24,11 @@ from molexp._record.deletions import (
     remember_freed,
     tokens_of,
 )
-from molexp._record.fences import VOID, is_defined
+from molexp._record.document_types import VOID, decode_document, is_defined
 from molexp._record.folding import absurd
 from molexp._record.reading import edit_keys, read_documents
 from molexp._record.reports import Finding, Report
 from molexp._record.submissions import listed as submissions_listed
-from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
 from molexp._storage.listing import all_entries
 from molexp._values.documents import decode_object

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._maintenance.gc import named_data
 from molexp._record.attempts import writer_files
-from molexp._record.fences import is_void
+from molexp._record.document_types import decode_document, is_void
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import is_torn
 from molexp._record.reading import read_definition
-from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.hashing import hash_of, tree_of
 from molexp._storage.layout import claim_key
-from molexp._values.documents import decode, decode_lines, encode_line, encode_pretty
+from molexp._values.documents import count, decode, decode_lines, encode_line, encode_pretty, is_count
 from molexp._values.ids import asset_id, new_token
-from molexp._values.numbers import count, is_count
 from molexp._values.times import utc_now
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError

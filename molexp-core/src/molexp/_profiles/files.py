@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from molexp._values.numbers import integer
+from molexp._values.documents import integer
 from molexp._values.plain import plain, restore
 from molexp._values.text_files import parse_toml, read_small
 from molexp.errors import ProfileError, SerializationError

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from molexp._values.numbers import integer
+from molexp._values.documents import integer
 
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),

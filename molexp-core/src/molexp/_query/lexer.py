@@ -6,7 +6,7 @@ import re
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from molexp._query.expressions import quoted
-from molexp._values.numbers import integer
+from molexp._values.documents import integer
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError
 

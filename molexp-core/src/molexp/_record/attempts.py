@@ -8,15 +8,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.causes import Ending, cause_of
-from molexp._record.fences import VOID, is_void
+from molexp._record.document_types import VOID, check_shape, is_void
 from molexp._record.folding import AttemptFacts, Contents, absurd
 from molexp._record.settlement import settle_grown, settle_replacements
-from molexp._record.validation import check_shape
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key
-from molexp._values.documents import check_schema, decode_lines, decode_object, encode_line
+from molexp._values.documents import check_schema, count, decode_lines, decode_object, encode_line, is_count
 from molexp._values.ids import new_token
-from molexp._values.numbers import count, is_count
 from molexp._values.patterns import late
 from molexp._values.status import UNENDED, RunStatus
 from molexp._values.times import utc_now, utc_text

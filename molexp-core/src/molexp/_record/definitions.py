@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from molexp._record.fences import VOID, is_defined
+from molexp._record.document_types import VOID, check_shape, is_defined
 from molexp._record.incomplete import is_claim, settled, take_blank
-from molexp._record.validation import check_shape
 from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._values.documents import decode_object, encode_pretty

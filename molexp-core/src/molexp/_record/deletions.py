@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from molexp._record.attempts import attempt_numbers, read_claim
+from molexp._record.document_types import is_void
 from molexp._record.edits import OPERATIONS, write_edit
-from molexp._record.fences import is_void
 from molexp._record.reading import edit_keys, read_definition, read_documents
 from molexp._storage import layout
 from molexp._values.ids import is_id

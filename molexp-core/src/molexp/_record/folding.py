@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from molexp._record.causes import ENDED_BADLY, cause_of
 from molexp._record.rank_events import heard, rank_history
-from molexp._values.numbers import count, is_count
+from molexp._values.documents import count, is_count
 from molexp._values.status import UNENDED, RunStatus
 
 _OF_ITSELF = ("log", "metrics", "error_trace")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.validation import decode_document
+from molexp._record.document_types import decode_document
 from molexp._storage import layout
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.numbers import is_number

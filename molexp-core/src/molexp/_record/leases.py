@@ -22,8 +22,7 @@ from molexp._record.incomplete import MOMENT
 from molexp._record.owners import Owner, known_dead
 from molexp._storage import layout
 from molexp._storage.layout import claim_key, end_key
-from molexp._values.documents import decode_object
-from molexp._values.numbers import is_count
+from molexp._values.documents import decode_object, is_count
 from molexp._values.oom_kills import oom_kills
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now

@@ -15,8 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from molexp._record.folding import AttemptFacts
 from molexp._storage import layout
-from molexp._values.documents import decode_lines, decode_object, leaf
-from molexp._values.numbers import count, is_count
+from molexp._values.documents import count, decode_lines, decode_object, is_count, leaf
 from molexp.contracts import Store
 from molexp.errors import (
     CorruptRecordError,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from molexp._values.numbers import count, is_count
+from molexp._values.documents import count, is_count
 from molexp._values.status import RunStatus
 
 if TYPE_CHECKING:

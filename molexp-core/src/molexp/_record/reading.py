@@ -7,13 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
-from molexp._record.fences import VOID, definition_keys, is_void
+from molexp._record.document_types import VOID, changed, check_shape, decode_document, definition_keys, is_void
 from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run, shown_attempts
 from molexp._record.leases import Observer, boot_clock
 from molexp._record.looking import as_it_is
-from molexp._record.validation import check_shape, decode_document
 from molexp._storage import layout
-from molexp._storage.equivalence import changed
 from molexp._storage.layout import end_key
 from molexp._values.documents import decode_object, encode_pretty
 from molexp._values.patterns import late

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from molexp._record.folding import Contents
-from molexp._values.numbers import count
+from molexp._values.documents import count
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, get_args
 
+from molexp._record.document_types import decode_document
 from molexp._record.incomplete import is_blank, is_claim, newest, numbered, settled, take_blank
-from molexp._record.validation import decode_document
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty
 from molexp._values.ids import new_token, slug

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from molexp._record.attempts import read_attempts
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED
-from molexp._record.fences import is_defined
+from molexp._record.document_types import is_defined
 from molexp._record.folding import AttemptFacts
 from molexp._record.looking import look_at
 from molexp._record.owners import Owner

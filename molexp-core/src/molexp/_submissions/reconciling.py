@@ -29,8 +29,7 @@ from molexp._record.submissions import (
 from molexp._storage import layout
 from molexp._submissions.preparing import output_of, workspace_of
 from molexp._submissions.queues import WAITS, Queues, elsewhere, moved_from, rows_beside
-from molexp._values.documents import encode_line
-from molexp._values.numbers import is_count
+from molexp._values.documents import encode_line, is_count
 from molexp._values.status import Cause, RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Job, JobState

@@ -17,7 +17,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from molexp._record.attempts import named_in_end
-from molexp._record.fences import VOID, is_void
+from molexp._record.document_types import VOID, is_void
 from molexp._record.incomplete import is_blank, is_torn, settled
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key, lease

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from hashlib import sha256
 
-from molexp._record.fences import VOID
+from molexp._record.document_types import VOID
 from molexp._record.incomplete import is_torn, settled
 from molexp._sync.copying import Copier, guard
 from molexp.contracts import Stat

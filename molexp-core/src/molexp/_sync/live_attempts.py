@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from molexp._record.fences import VOID
+from molexp._record.document_types import VOID
 from molexp._record.folding import AttemptFacts
 from molexp._storage import layout, schemas
 from molexp._storage.layout import copy_keys
 from molexp._sync.attempts import Attempt, Way, digest_of, document_at, grow, is_claim, reservation_of
 from molexp._sync.copying import SMALL, guard
-from molexp._values.documents import encode_pretty
-from molexp._values.numbers import count
+from molexp._values.documents import count, encode_pretty
 from molexp.contracts import Stat
 
 

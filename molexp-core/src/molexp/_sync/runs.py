@@ -14,21 +14,19 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from molexp._record.fences import definition_keys
+from molexp._record.document_types import definition_keys, differing
 from molexp._record.folding import STATE_KEYS, AttemptFacts, shown_attempts
 from molexp._record.incomplete import is_torn, settled
 from molexp._record.leases import listed_leases
 from molexp._record.reading import read_definition, read_documents, read_run
 from molexp._storage import key_patterns, layout
-from molexp._storage.equivalence import differing
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
 from molexp._sync.copying import FATAL, Copier, Outcome, guard
 from molexp._sync.edits import bring_edit
 from molexp._sync.live_attempts import LiveCopy
 from molexp._sync.sides import Side
-from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.documents import count, decode_object, encode_pretty
 from molexp._values.ids import nfc
-from molexp._values.numbers import count
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
 from molexp.contracts import Stat

@@ -10,12 +10,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from molexp._record.fences import VOID, is_void
+from molexp._record.document_types import VOID, agree_as_bytes, decode_document, is_void
 from molexp._record.incomplete import is_torn
 from molexp._record.reading import read_documents
-from molexp._record.validation import decode_document
 from molexp._storage import key_patterns, layout
-from molexp._storage.equivalence import agree_as_bytes
 from molexp._storage.hashing import tree_of
 from molexp._storage.links import reading_record
 from molexp._storage.progress import NOTHING

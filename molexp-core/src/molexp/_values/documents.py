@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
 
 from molexp._values.canonical import integer_text
-from molexp._values.numbers import integer
+from molexp._values.numbers import MAX_DIGITS
 from molexp._values.value_path import MAX_DEPTH, nests_deeper
 from molexp.errors import CorruptRecordError, SchemaError
 
 __all__ = [
     "FLOATS",
     "check_schema",
+    "count",
     "decode",
     "decode_lines",
     "decode_object",
@@ -21,6 +22,8 @@ __all__ = [
     "encode_line",
     "encode_pretty",
     "encoded",
+    "integer",
+    "is_count",
     "is_pair",
     "json_type",
     "leaf",
@@ -35,6 +38,8 @@ FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 """Numbers that JSON has no form for, by the text that stands for each."""
 
 _PADDING = b"\0 \t\r\n"
+_COUNTS = 1 << 63
+_SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)
 
 
 def _text(given: Any) -> str:
@@ -217,6 +222,21 @@ def _too_deep(key: str) -> CorruptRecordError:
     return CorruptRecordError(key, f"it is nested too deep: more than {MAX_NESTING} levels")
 
 
+def integer(digits: str) -> int:
+    """Return the integer that decimal digits spell, whatever ``sys.set_int_max_str_digits`` says.
+
+    Raises:
+        ValueError: it has more than `MAX_DIGITS` digits.
+    """
+    if len(digits) > MAX_DIGITS and len(digits.lstrip("+-")) > MAX_DIGITS:
+        raise ValueError(f"an integer has {len(digits.lstrip('+-'))} digits, more than {MAX_DIGITS}")
+    if len(digits) < _SHORT:
+        return int(digits)
+    from decimal import Decimal
+
+    return int(Decimal(digits))
+
+
 def _finite(digits: str) -> float:
     number = float(digits)
     if number - number != 0.0:
@@ -283,3 +303,13 @@ def _elements(items: list[Any], depth: int) -> list[Any]:
         else:
             found.append(leaf(item))
     return found
+
+
+def is_count(value: Any) -> TypeGuard[int]:
+    """Return whether a value can be a size, a version, the number of an attempt: 0 <= value < 2**63."""
+    return type(value) is int and 0 <= value < _COUNTS
+
+
+def count(value: Any, default: int = 0) -> int:
+    """Return a count that a document holds; what cannot be one is as if it were missing."""
+    return value if is_count(value) else default

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from molexp._values.numbers import is_count
+from molexp._values.documents import is_count
 
 
 class GraphTask(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, TypeGuard
 
 from molexp._values.patterns import late
 
@@ -14,9 +13,6 @@ __all__ = [
     "MAX_DIGITS",
     "NUMBER",
     "at_least_one",
-    "count",
-    "integer",
-    "is_count",
     "is_number",
     "is_too_long",
     "real",
@@ -33,26 +29,9 @@ NUMBER = "[1-9][0-9]{0,17}"
 EXACT = 1 << 53
 """The integer up to which every one is a float, too."""
 
-_COUNTS = 1 << 63
-_SHORT = 600  # digits that `int` converts, whatever `sys.set_int_max_str_digits` says (least: 640)
 LONG_BITS = 14_284
 """Bits from which on an integer may have more than `MAX_DIGITS` digits."""
 _NUMBER = late(NUMBER)
-
-
-def integer(digits: str) -> int:
-    """Return the integer that decimal digits spell, whatever ``sys.set_int_max_str_digits`` says.
-
-    Raises:
-        ValueError: it has more than `MAX_DIGITS` digits.
-    """
-    if len(digits) > MAX_DIGITS and len(digits.lstrip("+-")) > MAX_DIGITS:
-        raise ValueError(f"an integer has {len(digits.lstrip('+-'))} digits, more than {MAX_DIGITS}")
-    if len(digits) < _SHORT:
-        return int(digits)
-    from decimal import Decimal
-
-    return int(Decimal(digits))
 
 
 def whole(given: object) -> int | None:
@@ -107,16 +86,6 @@ def seconds(given: object, name: str) -> float:
 def is_too_long(value: int) -> bool:
     """Tell whether an integer has more digits than are recorded."""
     return value.bit_length() >= LONG_BITS and abs(value) >= 10**MAX_DIGITS
-
-
-def is_count(value: Any) -> TypeGuard[int]:
-    """Return whether a value can be a size, a version, the number of an attempt: 0 <= value < 2**63."""
-    return type(value) is int and 0 <= value < _COUNTS
-
-
-def count(value: Any, default: int = 0) -> int:
-    """Return a count that a document holds; what cannot be one is as if it were missing."""
-    return value if is_count(value) else default
 
 
 def is_number(text: str) -> bool:

@@ -16,8 +16,7 @@ from molexp._recording.task_recorder import TaskRecorder
 from molexp._running.context import describe_error
 from molexp._storage.layout import claim_key
 from molexp._values.canonical import canonical_hash
-from molexp._values.documents import encode
-from molexp._values.numbers import count
+from molexp._values.documents import count, encode
 from molexp._values.status import UNENDED
 from molexp._values.times import utc_now
 from molexp._workflow.earlier import Earlier, codes_of

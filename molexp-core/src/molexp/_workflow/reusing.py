@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from molexp._code.hashing import Code
-from molexp._storage.equivalence import RESERVED
+from molexp._record.document_types import RESERVED
 from molexp._values.canonical import canonical_hash
 from molexp._values.status import UNENDED
 from molexp._workflow.earlier import Codes, Earlier

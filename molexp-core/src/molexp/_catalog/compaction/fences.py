@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from molexp._catalog.index.index import Hint
-from molexp._record.fences import definition_keys, fence, is_defined
+from molexp._record.document_types import definition_keys, fence, is_defined
 from molexp._storage import key_patterns, layout
 from molexp._storage.layout import claim_key
 from molexp.contracts import Store

@@ -20,9 +20,8 @@ from msgspec import Struct
 from molexp._catalog.index.place import ELEMENTS
 from molexp._record.folding import cause_of_run, newest_attempt, shown_attempts
 from molexp._values.canonical import canonical_json
-from molexp._values.documents import leaf
+from molexp._values.documents import count, leaf
 from molexp._values.ids import spelled
-from molexp._values.numbers import count
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import SerializationError
 

@@ -28,8 +28,7 @@ from molexp._catalog.index.tables import Counters, checksum
 from molexp._record.folding import newest_attempt
 from molexp._storage import layout
 from molexp._values.canonical import canonical_hash
-from molexp._values.documents import decode, encode
-from molexp._values.numbers import count, is_count
+from molexp._values.documents import count, decode, encode, is_count
 from molexp.errors import SerializationError
 
 BORN = "token:"

@@ -12,12 +12,11 @@ from msgspec.structs import replace
 from molexp._catalog.index.columns import packed
 from molexp._catalog.index.entries import BORN, Entry
 from molexp._catalog.refresh.journals import OUTAGES
-from molexp._record.fences import VOID, is_defined
+from molexp._record.document_types import VOID, decode_document, is_defined
 from molexp._record.folding import RunState, absurd
 from molexp._record.leases import Observer
 from molexp._record.metrics import run_metrics
 from molexp._record.reading import read_definition, read_run
-from molexp._record.validation import decode_document
 from molexp._storage import layout
 from molexp._values.ids import spelled
 from molexp._values.numbers import is_number
