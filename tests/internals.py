@@ -76,7 +76,7 @@ LIMITS = {
     "bytes of objects in an output": "molexp._workflow.saved_parts:MOST_BYTES",
     "the file that lists mounts": "molexp._views.file_systems:_MOUNTS",
     "rows of a page": "molexp._catalog.query.paging:_AT_ONCE",
-    "rows among which a page is looked for first": "molexp._catalog.query.seeking:FIRST",
+    "rows among which a page is looked for first": "molexp._catalog.query.sql:FIRST",
     "seconds that a first open is silent": "molexp._catalog.refresh.bulk:QUIET",
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
@@ -92,7 +92,7 @@ LATE = ("molexp._past", "molexp._queues", "molexp._record.submissions", "molexp.
 """Modules that `import molexp` leaves to those who need them."""
 
 MOMENTS = {
-    "a run is indexed": "molexp._catalog.index.folding:read_run",
+    "a run is indexed": "molexp._catalog.refresh.reading:read_run",
     "a folder is looked at for the index": "molexp._catalog.refresh.walk:Walker._look",
     "rows are put into a snapshot": "molexp._catalog.compaction.compaction:_add",
     "the index is replaced": "molexp._catalog.index.index:Index.becomes",

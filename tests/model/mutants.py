@@ -65,12 +65,12 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
         _one(
             "molexp._catalog.compaction.compaction:Compactor._seal",
-            "and (is_object(name) or not grows or name not in open_still)",
+            "and (layout.is_journal_object(name) or not grows or name not in open_still)",
             "",
         ),
         _one(
             "molexp._catalog.compaction.cleanup:_folded",
-            'if is_object(name) or not grows or entry.key.startswith(f"{layout.SEALED}/"):',
+            'if layout.is_journal_object(name) or not grows or entry.key.startswith(f"{layout.SEALED}/"):',
             "if True:",
         ),
     ),
@@ -121,7 +121,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "journals with hints that are not settled are folded": (
         _one(
-            "molexp._catalog.compaction.compaction:Compactor._publish", "and writer_of_journal(name) not in waited", ""
+            "molexp._catalog.compaction.compaction:Compactor._publish",
+            "and layout.writer_of_journal(name) not in waited",
+            "",
         ),
         _one(
             "molexp._catalog.compaction.compaction:Compactor._settle", "        if not waiting:\n", "        if True:\n"
@@ -142,7 +144,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "sealed journals are listed before the others": (
         Change(
-            "molexp._catalog.refresh.journals:listed_journals",
+            "molexp._catalog.refresh.reading:listed_journals",
             (
                 ("    entries = [*store.children(layout.JOURNALS).entries]\n", "    entries = []\n"),
                 (
@@ -195,7 +197,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "what is known of a run that was freed holds against what came back": (
-        _one("molexp._catalog.index.folding:Folder.lacks", "        return any", "        return False and any"),
+        _one("molexp._catalog.refresh.reading:Folder.lacks", "        return any", "        return False and any"),
     ),
     "a snapshot brings back what a run was before it was freed": (
         _one(
@@ -251,11 +253,11 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "an edit that was fenced when it was gone is still there": (
-        _one("molexp._catalog.index.folding:Folder._still", ".size != len(VOID)", ".size >= 0"),
+        _one("molexp._catalog.refresh.reading:Folder._still", ".size != len(VOID)", ".size >= 0"),
     ),
     "what is known of a run holds until all of it is freed": (
         _one(
-            "molexp._catalog.index.folding:Folder.lacks",
+            "molexp._catalog.refresh.reading:Folder.lacks",
             "        return any",
             "        return self.is_there(path) and any",
         ),
@@ -283,7 +285,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._record.reading:read_run", ", write=not edits.deleted)", ")"),
     ),
     "what folded objects announce is forgotten": (
-        _one("molexp._catalog.refresh.journals:News.wait_for", "set(hints) - self.withdrawn", "set()"),
+        _one("molexp._catalog.refresh.reading:News.wait_for", "set(hints) - self.withdrawn", "set()"),
     ),
     "what was folded, and read while it was being deleted, is waited for": (
         _one("molexp._catalog.compaction.snapshots:Manifest.has_folded", "return any(", "return False and any("),

@@ -27,7 +27,7 @@ from molexp._catalog.query.questions import (
     unknown_fields,
 )
 from molexp._catalog.query.totals import Totals, count_totals
-from molexp._catalog.refresh.journals import read_news
+from molexp._catalog.refresh.reading import read_news
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_rows import RunRow, describe_row

@@ -113,7 +113,7 @@ class RunRow(Mapping[str, Any]):
         except CorruptRecordError:
             if self._session is None:
                 raise
-            from molexp._catalog.index.folding import full_row
+            from molexp._catalog.refresh.reading import full_row
             from molexp._record.reading import read_run
 
             return full_row(

@@ -11,16 +11,19 @@ from typing import Literal, NamedTuple, TypeAlias
 from molexp._query.expressions import (
     ALIASES,
     ORDERS,
+    VALUES,
     Condition,
     Expression,
     Field,
     Item,
     Joined,
     Op,
+    Token,
     fields_of,
     negated,
+    read_token,
+    shortened,
 )
-from molexp._query.lexer import VALUES, Token, read_token, shortened
 from molexp._values.ids import nearest
 from molexp._values.value_path import MAX_DEPTH
 from molexp.errors import QueryError

@@ -14,37 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from msgspec import Struct
-
 from molexp._record.sealing import seal_file
-from molexp._storage import key_patterns, layout, schemas
-from molexp._values.documents import decode_lines, encode_line
+from molexp._storage import layout, schemas
+from molexp._values.documents import encode_line
 from molexp._values.ids import new_token
-from molexp._values.patterns import late
-from molexp.contracts import Store, check_key
+from molexp.contracts import Store
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, MolexpError, StoreError
 
-_OBJECT = late(key_patterns.JOURNAL_OBJECT)
 _AT_ONCE = 500  # keys of one line
-
-
-class Hints(Struct, frozen=True):
-    """Hold what a part of a journal says.
-
-    Attributes:
-        announced: keys that may have been created since.
-        withdrawn: keys that were announced as a guess, and will not be created after all; what was done is done.
-        end: the byte up to which it was read.
-        owner: the owner of the journal, where this part says so.
-        sound: true if MolExp has written this: a journal begins with whose it is, and an object that comes later in one
-            says nothing but hints.
-    """
-
-    announced: frozenset[str]
-    withdrawn: frozenset[str]
-    end: int
-    owner: Mapping[str, Any] | None = None
-    sound: bool = True
 
 
 class Journal(ABC):
@@ -188,23 +165,6 @@ def _object(token: str, number: int) -> str:
     return layout.segment_key(f"{layout.JOURNALS}/{token}", number)
 
 
-def writer_of_journal(name: str) -> str:
-    """Return the token of the writer whose journal, or part of one, bears this name."""
-    match = _OBJECT.fullmatch(name)
-    return match[1] if match else name.removesuffix(".jsonl")
-
-
-def is_object(name: str) -> bool:
-    """Tell whether a journal's name is that of a numbered object, which never grows."""
-    return _OBJECT.fullmatch(name) is not None
-
-
-def number_of(name: str) -> int:
-    """Return the number of the object that bears this name; 0 for a journal that grows."""
-    match = _OBJECT.fullmatch(name)
-    return int(match[2]) if match else 0
-
-
 def seal(store: Store, key: str, *, last: int = 0) -> bool:
     """Make sure that nothing is added to a journal any more; its writer goes on in a new one.
 
@@ -217,49 +177,13 @@ def seal(store: Store, key: str, *, last: int = 0) -> bool:
         Whether it is sealed now; its writer may have been faster.
     """
     name = key.rpartition("/")[2]
-    if not is_object(name):
+    if not layout.is_journal_object(name):
         if "append" not in store.capabilities:
             return True  # it came with a copy: nothing can grow here
         return seal_file(store, key)
     heading = encode_line({"schema": schemas.JOURNAL, "type": "sealed", "token": new_token()})
     try:
-        store.create(_object(writer_of_journal(name), last + 1), heading)
+        store.create(_object(layout.writer_of_journal(name), last + 1), heading)
     except KeyExistsError:
         return False
     return True
-
-
-def hints_of(data: bytes, journal: str, start: int) -> Hints:
-    """Return what `journal` says from byte `start` on, where `data` lies."""
-    lines, length, bad = decode_lines(data, journal)
-    announced: set[str] = set()
-    withdrawn: set[str] = set()
-    owner: Mapping[str, Any] | None = None
-    for line in lines:
-        wrong = _keys(line, "withdrawn")
-        withdrawn |= wrong
-        announced -= wrong
-        said = _keys(line, "keys")
-        announced |= said
-        withdrawn -= said
-        if line.get("type") == "journal" and isinstance(line.get("owner"), dict):
-            owner = line["owner"]
-    first = number_of(journal.rpartition("/")[2]) < 2
-    sound = owner is not None if first else bool(lines) and not bad and all(map(_is_said, lines))
-    return Hints(frozenset(announced), frozenset(withdrawn), start + length, owner, sound)
-
-
-def _is_said(line: Mapping[str, Any]) -> bool:
-    return line.get("type") == "sealed" or isinstance(line.get("keys", line.get("withdrawn")), list)
-
-
-def _keys(line: Mapping[str, Any], name: str) -> set[str]:
-    found = line.get(name)
-    return set(filter(_is_key, found)) if isinstance(found, list) else set()
-
-
-def _is_key(key: Any) -> bool:
-    try:
-        return isinstance(key, str) and bool(check_key(key))
-    except ValueError:
-        return False

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from molexp._storage import key_patterns
 from molexp._values.ids import is_id
 from molexp._values.numbers import is_number
+from molexp._values.patterns import late
 
 WORKSPACE = "workspace.json"
 SETTINGS = "settings"
@@ -28,6 +30,7 @@ SUBMISSIONS = "submissions"
 JOB_OUTPUT = ".molexp/output"
 JOB_OUTPUT_ELSEWHERE = ".molexp-output"
 
+_OBJECT = late(key_patterns.JOURNAL_OBJECT)
 _LEASE_NAME = 200  # characters, of the 255 bytes that a segment may take
 
 ENTITIES = ("workspace", "project", "experiment", "run")
@@ -211,6 +214,23 @@ def leased(key: str) -> str:
     """Return the path of the run whose attempt has this lease; "" where a hash stands for it, or the key is foreign."""
     parts = key.rpartition("/")[2].split("~")
     return "/".join(parts[:3]) if len(parts) == len(_LEVELS) + 1 and is_number(parts[3]) else ""
+
+
+def writer_of_journal(name: str) -> str:
+    """Return the token of the writer whose journal, or part of one, bears this name."""
+    match = _OBJECT.fullmatch(name)
+    return match[1] if match else name.removesuffix(".jsonl")
+
+
+def is_journal_object(name: str) -> bool:
+    """Tell whether a journal's name is that of a numbered object, which never grows."""
+    return _OBJECT.fullmatch(name) is not None
+
+
+def number_of_journal(name: str) -> int:
+    """Return the number of the object that bears this name; 0 for a journal that grows."""
+    match = _OBJECT.fullmatch(name)
+    return int(match[2]) if match else 0
 
 
 def submission_key(submission: str, part: str = "") -> str:

@@ -15,10 +15,9 @@ from msgspec import Struct, field
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.index.index import Hint, Mark
-from molexp._catalog.refresh.journals import News, newest_snapshot, read_news
+from molexp._catalog.refresh.reading import News, newest_snapshot, read_news
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.deletions import delete_edit_of
-from molexp._record.journal import writer_of_journal
 from molexp._record.leases import listed_leases
 from molexp._storage import layout
 from molexp._sync.reports import SyncProgress, SyncReport
@@ -171,7 +170,7 @@ class _Follower(Struct):
     ) -> SyncReport:
         """Do a pass over what was announced, and what goes on."""
         store = self.pair.ours._session.store
-        go_on = {writer_of_journal(name) for name in {*self._journals, *news.journals} - news.vanished}
+        go_on = {layout.writer_of_journal(name) for name in {*self._journals, *news.journals} - news.vanished}
         waiting = {hint for hint in (self._waiting | news.announced) - news.withdrawn if hint[0] in go_on}
         owners = {layout.owner_of(key) for _, key in waiting | news.announced | news.withdrawn}
         runs = {path for path in owners if layout.is_run(path)} | self.pair.live.keys()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import Struct, field
 
-from molexp._catalog.index.folding import full_row
+from molexp._catalog.refresh.reading import full_row
 from molexp._hierarchy.run import Run
 from molexp._hierarchy.run_creation import Deriving
 from molexp._record.definitions import deleted, member_ids

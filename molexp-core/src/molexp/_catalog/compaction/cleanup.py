@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
-from molexp._catalog.refresh.journals import OUTAGES, listed_journals, number_of_snapshot
-from molexp._record.journal import hints_of, is_object, number_of, writer_of_journal
+from molexp._catalog.refresh.reading import OUTAGES, hints_of, listed_journals, number_of_snapshot
 from molexp._storage import key_patterns, layout
 from molexp._values.documents import decode_lines, decode_object
 from molexp.contracts import Stat, Store
@@ -46,8 +45,8 @@ def clean(store: Store, newest: int, checked: Iterable[str]) -> None:
     gone = [entry for entry in folded if entry.key not in foreign]
     seals: dict[str, Stat] = {}  # of numbered objects, the last
     for entry in gone:
-        writer = writer_of_journal(_name(entry.key))
-        seals[writer] = max(entry, seals.get(writer, entry), key=lambda one: number_of(_name(one.key)))
+        writer = layout.writer_of_journal(_name(entry.key))
+        seals[writer] = max(entry, seals.get(writer, entry), key=lambda one: layout.number_of_journal(_name(one.key)))
     last = sorted(entry.key for entry in seals.values())
     store.each(store.delete, sorted({entry.key for entry in gone}.difference(last)))
     store.each(store.delete, last)
@@ -62,9 +61,9 @@ def _folded(store: Store, manifest: Manifest) -> list[Stat]:
     grows = "append" in store.capabilities
     found = []
     for name, entry in listed_journals(store).items():
-        if name not in marks or (is_object(name) and entry.version != marks[name]):
+        if name not in marks or (layout.is_journal_object(name) and entry.version != marks[name]):
             continue
-        if is_object(name) or not grows or entry.key.startswith(f"{layout.SEALED}/"):
+        if layout.is_journal_object(name) or not grows or entry.key.startswith(f"{layout.SEALED}/"):
             found.append(entry)
     return found
 

@@ -26,9 +26,9 @@ from molexp._catalog.index.entries import Rows
 from molexp._catalog.index.index import MANY, ROWS, SHARE, Hint, Index, Mark, MovedError
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
-from molexp._catalog.refresh.journals import FOREIGN, listed_journals, newest_snapshot
+from molexp._catalog.refresh.reading import FOREIGN, listed_journals, newest_snapshot
 from molexp._catalog.refresh.refresh import Refresher
-from molexp._record.journal import is_object, number_of, seal, writer_of_journal
+from molexp._record.journal import seal
 from molexp._record.leases import boot_clock
 from molexp._record.owners import Owner
 from molexp._storage import layout
@@ -155,7 +155,8 @@ class Compactor:
         sealed = {
             name: entry
             for name, entry in listed_journals(self._store).items()
-            if writer_of_journal(name) in done and (is_object(name) or not grows or name not in open_still)
+            if layout.writer_of_journal(name) in done
+            and (layout.is_journal_object(name) or not grows or name not in open_still)
         }
         return sealed, left
 
@@ -163,7 +164,7 @@ class Compactor:
         last = _newest(entries)
         if last.key.startswith(f"{layout.SEALED}/"):  # whoever renamed it may have died before it lost its old name
             return seal(self._store, f"{layout.JOURNALS}/{last.key.rpartition('/')[2]}")
-        if is_object(last.key.rpartition("/")[2]):
+        if layout.is_journal_object(last.key.rpartition("/")[2]):
             try:
                 if b'"type":"sealed"' in self._store.read(last.key):
                     return True
@@ -174,7 +175,7 @@ class Compactor:
     def _settle(self, sealed: Mapping[str, Stat], counts: dict[str, int]) -> set[Hint]:
         """Read sealed journals to their ends; returns hints of theirs that need not be waited for."""
         self._refresher.refresh()
-        writers, known = set(map(writer_of_journal, sealed)), self._index.known()
+        writers, known = set(map(layout.writer_of_journal, sealed)), self._index.known()
         waiting = {hint for hint in known.pending if hint[0] in writers}
         if not waiting:
             return set()
@@ -236,9 +237,9 @@ class Compactor:
             if name in cut.journals
             and cut.journals[name].owner != FOREIGN
             and self._is_whole(cut.journals[name], entry, name)
-            and writer_of_journal(name) not in waited
+            and layout.writer_of_journal(name) not in waited
         }
-        writers = set(map(writer_of_journal, folded))
+        writers = set(map(layout.writer_of_journal, folded))
         folded |= {
             name: entry.version
             for name, entry in left.items()
@@ -258,7 +259,7 @@ class Compactor:
             # Journals that the snapshot before has folded may have been read in part, while they were being deleted.
             journals = {name: mark for name, mark in cut.journals.items() if not base.has_folded(name, mark)}
             journals = {name: mark for name, mark in journals.items() if name not in folded}
-            go_on = set(map(writer_of_journal, journals)) - writers
+            go_on = set(map(layout.writer_of_journal, journals)) - writers
             pending = frozenset(hint for hint in cut.pending if hint[0] in go_on)
             manifest = Manifest(number, segments, journals, pending, {**base.folded, number: folded})
             self._store.create(snapshots.manifest_key(number), manifest.to_document(new_token()))
@@ -276,7 +277,7 @@ class Compactor:
 
     def _is_whole(self, mark: Mark, entry: Stat, name: str) -> bool:
         """Tell whether a sealed journal was read to its end, as far as it has whole lines."""
-        if is_object(name):
+        if layout.is_journal_object(name):
             return mark.at == entry.version
         if not mark.at.isdigit():
             return False
@@ -398,7 +399,7 @@ def _add(found: sqlite3.Connection, part: Index, where: str = "1") -> None:
 def _by_writer(listed: Mapping[str, Stat]) -> dict[str, list[Stat]]:
     parts: dict[str, list[Stat]] = {}
     for name, entry in listed.items():
-        parts.setdefault(writer_of_journal(name), []).append(entry)
+        parts.setdefault(layout.writer_of_journal(name), []).append(entry)
     return parts
 
 
@@ -436,4 +437,4 @@ def _newest(entries: Iterable[Stat]) -> Stat:
 
 
 def _number(key: str) -> int:
-    return number_of(key.rpartition("/")[2])
+    return layout.number_of_journal(key.rpartition("/")[2])

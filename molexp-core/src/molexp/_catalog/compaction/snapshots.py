@@ -21,8 +21,7 @@ from msgspec import Struct, field
 
 from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.index.place import VERSION
-from molexp._catalog.refresh.journals import OUTAGES, newest_snapshot, number_of_snapshot
-from molexp._record.journal import is_object, writer_of_journal
+from molexp._catalog.refresh.reading import OUTAGES, newest_snapshot, number_of_snapshot
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import decode_object, encode, encode_pretty
 from molexp._values.times import utc_now
@@ -92,7 +91,7 @@ class Manifest(Struct, frozen=True):
         """Return the writers whose journals were folded since manifest `seen`, and not `read` as far as they were folded."""
         steps = (names for number, names in self.folded.items() if number > seen)
         folded = (one for names in steps for one in names.items())
-        return {writer_of_journal(name) for name, mark in folded if not _reaches(read.get(name), mark, name)}
+        return {layout.writer_of_journal(name) for name, mark in folded if not _reaches(read.get(name), mark, name)}
 
     def to_document(self, token: str) -> bytes:
         """Return the manifest as it is stored."""
@@ -285,6 +284,6 @@ def _reaches(read: Mark | None, mark: str, name: str) -> bool:
     """Tell whether a journal was read up to where it was folded."""
     if read is None:
         return False
-    if is_object(name):
+    if layout.is_journal_object(name):
         return read.at == mark
     return read.at.isdigit() and mark.isdigit() and int(read.at) >= int(mark)

@@ -14,7 +14,6 @@ from msgspec import Struct, field
 
 from molexp._catalog.index.database import Database, is_busy
 from molexp._catalog.index.entries import Entry, Rows
-from molexp._record.journal import is_object, writer_of_journal
 from molexp._storage import layout
 from molexp._values.documents import decode
 from molexp._values.ids import new_token
@@ -395,7 +394,7 @@ class Index(Database):
                     hints = [hint for hint in found.withdrawn if hint[0] == writer]
                     connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", hints)
         for name, mark in found.journals.items():
-            older = "0" if is_object(name) else "CAST(mark AS INTEGER) > CAST(:mark AS INTEGER)"
+            older = "0" if layout.is_journal_object(name) else "CAST(mark AS INTEGER) > CAST(:mark AS INTEGER)"
             connection.execute(  # by names: Python 3.12.0 to 3.12.3 take ?1 for one
                 "INSERT INTO journals VALUES (:name, :mark, :owner) ON CONFLICT (name) DO UPDATE SET "  # noqa: S608 - one of two
                 f"owner = CASE WHEN :owner = '' THEN owner ELSE :owner END, mark = CASE WHEN {older} THEN mark ELSE :mark END",
@@ -405,9 +404,9 @@ class Index(Database):
         connection.executemany("DELETE FROM pending WHERE journal = ? AND key = ?", found.settled)
         for name in found.retired:
             connection.execute("DELETE FROM journals WHERE name = ?", (name,))
-        writers = set(map(writer_of_journal, found.retired)) | found.over
+        writers = set(map(layout.writer_of_journal, found.retired)) | found.over
         if writers:  # of a writer who goes on, something is left
-            writers -= set(map(writer_of_journal, self.column("SELECT name FROM journals")))
+            writers -= set(map(layout.writer_of_journal, self.column("SELECT name FROM journals")))
         for writer in writers:
             connection.execute("DELETE FROM pending WHERE journal = ?", (writer,))
             connection.execute("DELETE FROM sightings WHERE attempt = ?", (f"journal {writer}",))
@@ -426,7 +425,7 @@ def _seconds_since(connection: sqlite3.Connection, what: str, version: str, now:
 
 
 def _of_writer(marks: Mapping[str, str], writer: str) -> dict[str, str]:
-    return {name: mark for name, mark in marks.items() if writer_of_journal(name) == writer}
+    return {name: mark for name, mark in marks.items() if layout.writer_of_journal(name) == writer}
 
 
 __all__ = ["Entry", "Findings", "Folder", "Hint", "Index", "Mark", "MovedError", "owners_of"]

@@ -7,7 +7,9 @@ from collections import Counter
 from typing import Any
 from zlib import crc32
 
-from molexp._catalog.index.columns import COLUMNS, REFERENCES
+from msgspec import Struct
+
+from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.place import APPLICATION, VERSION
 from molexp._storage import layout
 from molexp._values.status import RunStatus
@@ -128,6 +130,75 @@ _ADD_SIZES = (
 _ADD_STATUSES = (
     "INSERT INTO statuses (experiment, status, archived, runs) VALUES (?, ?, ?, ?) "
     "ON CONFLICT (experiment, status, archived) DO UPDATE SET runs = runs + excluded.runs"
+)
+
+
+class Table(Struct, frozen=True, kw_only=True):
+    """The tables that a question is put to, and the places in them of the fields that a query can name.
+
+    Attributes:
+        number: SQL of a row's number.
+        tables: SQL of where rows are.
+        shown: SQL of the condition on a row that readers may see.
+        tie: SQL of the order of rows that are equal otherwise.
+        documents: the table of stored documents.
+        parts: its columns that have a checksum; the first is the document.
+        columns: SQL of the fields that are columns, by their names, with their type.
+        owners: SQL of the owner of those that are cells, by the first part of their names.
+        prefix: The names of those cells begin with this.
+    """
+
+    number: str
+    tables: str
+    shown: str
+    tie: str
+    documents: str
+    parts: str
+    columns: dict[str, tuple[str, Type]]
+    owners: dict[str, str]
+    prefix: str = ""
+
+
+WHOLE = ("tags", "as_of", "notes")
+"""Fields of runs that are cells, or lists of them, by themselves."""
+
+RUNS = Table(
+    number="e.id",
+    tables="entities e",
+    shown="e.shown = 1",
+    tie="e.created_at, e.path",
+    documents="documents",
+    parts="d.document, d.cover",
+    columns={
+        "path": ("e.path", "text"),
+        "id": ("e.run", "text"),
+        "project": ("e.project", "text"),
+        "experiment": ("e.experiment", "text"),
+        **{column.name: (f"e.{column.name}", column.type) for column in COLUMNS},
+    },
+    owners={
+        **dict.fromkeys(("params", "results", "metrics", *WHOLE), "e.id"),
+        **{name: f"e.{name}" for name in REFERENCES},
+    },
+)
+ASSETS = Table(
+    number="a.id",
+    tables="assets a JOIN entities e ON e.id = a.owner",
+    shown="1",
+    tie="a.created_at, a.id",
+    documents="records",
+    parts="d.record",
+    columns={
+        "name": ("a.name", "text"),
+        "kind": ("a.kind", "text"),
+        "version": ("a.version", "integer"),
+        "size": ("a.size", "integer"),
+        "created_at": ("a.created_at", "text"),
+        "scope": ("e.path", "text"),
+        "producer": ("coalesce(a.producer, CASE WHEN e.run IS NOT NULL THEN e.path END)", "text"),
+    },
+    owners={"tags": "a.id", "fields": "a.id"},
+    prefix="@",
 )
 
 

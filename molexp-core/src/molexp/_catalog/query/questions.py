@@ -11,8 +11,8 @@ from typing import Any, Protocol, TypedDict
 from molexp._catalog.index.columns import STATISTICS
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
+from molexp._catalog.index.tables import ASSETS, RUNS, WHOLE
 from molexp._catalog.query.answers import ASSET_ROOTS, RUN_ROOTS, Question
-from molexp._catalog.query.sql import ASSETS, RUNS, WHOLE
 from molexp._query.evaluation import ABSENT, reach
 from molexp._query.expressions import ALIASES, Condition, Expression, Field, fields_of, renamed
 from molexp._values.canonical import canonical_equal

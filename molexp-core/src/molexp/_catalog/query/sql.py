@@ -1,7 +1,12 @@
-"""From expressions to SQL on the index, as far as that answers them exactly; the rest is asked of the documents."""
+"""From expressions to SQL on the index, as far as that answers them exactly, and the statements that find rows in order.
+
+Whatever SQL does not answer is asked of the documents.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, starmap
 from math import isnan
 from operator import attrgetter
@@ -9,10 +14,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from molexp._catalog.index.columns import COLUMNS, NAN, REFERENCES, Type, cell
+from molexp._catalog.index.columns import NAN, Type, cell
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.place import ELEMENTS
-from molexp._catalog.index.tables import RARE
+from molexp._catalog.index.tables import RARE, RUNS, WHOLE, Table
 from molexp._query.expressions import ORDERS, Condition, Expression, Field, fields_of
 from molexp._values.status import RunStatus
 
@@ -22,75 +27,6 @@ NOTHING: Sql = ("0", [])
 _MOST_VALUES = 500
 _LONGEST_PATTERN = 200
 _IN_LINE = 50  # conditions within each other
-
-
-class Table(Struct, frozen=True, kw_only=True):
-    """The tables that a question is put to, and the places in them of the fields that a query can name.
-
-    Attributes:
-        number: SQL of a row's number.
-        tables: SQL of where rows are.
-        shown: SQL of the condition on a row that readers may see.
-        tie: SQL of the order of rows that are equal otherwise.
-        documents: the table of stored documents.
-        parts: its columns that have a checksum; the first is the document.
-        columns: SQL of the fields that are columns, by their names, with their type.
-        owners: SQL of the owner of those that are cells, by the first part of their names.
-        prefix: The names of those cells begin with this.
-    """
-
-    number: str
-    tables: str
-    shown: str
-    tie: str
-    documents: str
-    parts: str
-    columns: dict[str, tuple[str, Type]]
-    owners: dict[str, str]
-    prefix: str = ""
-
-
-WHOLE = ("tags", "as_of", "notes")
-"""Fields of runs that are cells, or lists of them, by themselves."""
-
-RUNS = Table(
-    number="e.id",
-    tables="entities e",
-    shown="e.shown = 1",
-    tie="e.created_at, e.path",
-    documents="documents",
-    parts="d.document, d.cover",
-    columns={
-        "path": ("e.path", "text"),
-        "id": ("e.run", "text"),
-        "project": ("e.project", "text"),
-        "experiment": ("e.experiment", "text"),
-        **{column.name: (f"e.{column.name}", column.type) for column in COLUMNS},
-    },
-    owners={
-        **dict.fromkeys(("params", "results", "metrics", *WHOLE), "e.id"),
-        **{name: f"e.{name}" for name in REFERENCES},
-    },
-)
-ASSETS = Table(
-    number="a.id",
-    tables="assets a JOIN entities e ON e.id = a.owner",
-    shown="1",
-    tie="a.created_at, a.id",
-    documents="records",
-    parts="d.record",
-    columns={
-        "name": ("a.name", "text"),
-        "kind": ("a.kind", "text"),
-        "version": ("a.version", "integer"),
-        "size": ("a.size", "integer"),
-        "created_at": ("a.created_at", "text"),
-        "scope": ("e.path", "text"),
-        "producer": ("coalesce(a.producer, CASE WHEN e.run IS NOT NULL THEN e.path END)", "text"),
-    },
-    owners={"tags": "a.id", "fields": "a.id"},
-    prefix="@",
-)
 
 
 METRICS = "metrics"
@@ -340,3 +276,168 @@ def _one_of(operand: str, values: tuple[Any, ...], kind: Type | None) -> Sql | N
     if None in bound:
         return None
     return f"({operand} IN ({', '.join('?' * len(bound))}))", bound
+
+
+# ------------------------------------------------------------------------------------------------------- rows in order
+
+_BY_CELLS_SQL = (  # CROSS JOIN: cells are in the order of their values
+    "SELECT e.id FROM {table} s CROSS JOIN entities e ON e.id = s.owner WHERE s.name = {name} "
+    "AND s.{column} < x'' AND e.shown = 1{where} ORDER BY s.{column}{direction}, e.created_at, e.path"
+)
+_WITHOUT = (
+    " AND e.id NOT IN (SELECT owner FROM {table} WHERE name = {name} AND {column} < x'')"  # NaN is as good as none
+)
+_FIRST_BY_CELLS_SQL = (  # without the last value among them, of which there may be more
+    "WITH few AS (SELECT owner, {column} AS value FROM {table} WHERE name = {name} AND {column} < x''{from_here} "
+    "ORDER BY {column}{direction} LIMIT {first}) SELECT e.id FROM few s CROSS JOIN entities e ON e.id = s.owner "
+    "WHERE s.value <> (SELECT {last}(value) FROM few) AND e.shown = 1{where} ORDER BY s.value{direction}, e.created_at, e.path"
+)
+_FIRST_SQL = (
+    "SELECT e.id FROM (SELECT * FROM entities e WHERE e.shown = 1{past} ORDER BY {by} LIMIT {first}) e "
+    "WHERE 1{where} ORDER BY {by}"
+)
+_OF_OWNERS = re.compile(r"\be\.").search
+_WITHIN = "IN (SELECT"
+"""Is in conditions for which SQLite would collect all runs that meet them."""
+
+BY_TIME = "e.created_at"
+"""The column of the order of creation."""
+
+FIRST = 1000
+"""Rows at the beginning of an order among which those of a page are looked for before all are."""
+
+_SHARE = 4
+"""Of them, as large a part may be wanted at most; as many times what is wanted are read where each is looked up."""
+
+
+class Position(NamedTuple):
+    """The place of a run in an order.
+
+    Attributes:
+        number: its number in the index.
+        value: its value in the column of the order; None if it has none there.
+        created_at: the time at which it was created, by which runs of one value are ordered.
+        path: its path, by which runs of one moment are.
+    """
+
+    number: int
+    value: Any
+    created_at: str | None
+    path: str
+
+
+class Seeking(NamedTuple):
+    """A search for the rows of an answer.
+
+    Attributes:
+        tie: SQL of the order of rows that are equal otherwise.
+        order: the column, or the place of the cells, that they are sorted by.
+        where: further conditions, each after an AND.
+        position: they begin after it; None for all.
+        descending: the other way round.
+    """
+
+    tie: str
+    order: str | Place | None
+    where: Sql
+    position: Position | None
+    descending: bool
+
+    def statements(self, plain: str) -> Iterator[Sql]:
+        """Yield the statements whose rows, one after the other, are the numbers of an answer in order.
+
+        Args:
+            plain: SQL that selects numbers, up to the end of its conditions.
+        """
+        tie, order, (sql, bound), position, descending = self
+        direction = " DESC" if descending else ""
+        has_value = position is not None and position.value is not None
+        if isinstance(order, Place):
+            place = order._asdict()
+            if position is None or has_value:
+                past, values = _past(f"s.{order.column}", position, descending=descending)
+                yield _BY_CELLS_SQL.format(**place, where=sql + past, direction=direction), [*bound, *values]
+            sql, order = sql + _WITHOUT.format(**place), None
+        elif order is not None and position is not None:
+            if has_value:
+                past, values = _past(order, position, descending=descending)
+                yield f"{plain}{sql}{past} ORDER BY {order}{direction}, {tie}", [*bound, *values]
+            sql, order = f"{sql} AND {order} IS NULL", None
+        past, values = ("", []) if position is None or has_value else _after(position)
+        by = f"{order}{direction} NULLS LAST, {tie}" if order else tie
+        yield f"{plain}{sql}{past} ORDER BY {by}", [*bound, *values]
+
+    def first_statements(self, limit: int) -> Iterator[Sql]:
+        """Yield a statement that finds the beginning of an answer about runs among the first rows of the order alone.
+
+        It may find fewer rows than are wanted, but none that comes later in the answer. There is none if those of all rows cost
+        no more.
+
+        Args:
+            limit: the number of rows that are wanted.
+        """
+        tie, order, (sql, bound), position, descending = self
+        if not 0 < limit <= FIRST // _SHARE or (order is not None and position is not None and position.value is None):
+            return
+        direction, sign = (" DESC", "<") if descending else ("", ">")
+        if isinstance(order, Place):
+            if order.table != METRICS:  # cells of other fields are in the order of their values
+                return
+            past, values = _past("s.value", position, descending=descending)
+            from_here = f" AND {order.column} {sign}= ?" if position is not None else ""
+            last = "min" if descending else "max"
+            place = order._asdict()
+            text = _FIRST_BY_CELLS_SQL.format(
+                **place, where=sql + past, direction=direction, from_here=from_here, last=last, first=_SHARE * limit
+            )
+            yield text, [*values[:1], *bound, *values]
+            return
+        if order not in (None, BY_TIME) or _WITHIN not in sql:
+            return
+        by, past, values = tie, "", list[Any]()
+        if order is not None:
+            by = f"{order}{direction} NULLS LAST, {tie}"
+            past, values = _past(order, position, descending=descending)
+        elif position is not None:
+            past, values = _after(position)
+        yield _FIRST_SQL.format(past=past, by=by, where=sql, first=FIRST), [*values, *bound]
+
+
+def read_assets(
+    tables: str, tie: str, order: str | Place | None, where: str, named: Iterable[Field]
+) -> tuple[str, str, str | Place | None]:
+    """Return the tables to read for a question about assets, the order of equal ones, and the order, for the best index.
+
+    Args:
+        tables: SQL of where assets and their owners are.
+        tie: SQL of the order of rows that are equal otherwise.
+        order: the column that they are sorted by.
+        where: further conditions.
+        named: the fields in these, and that of the order.
+    """
+    if not _OF_OWNERS(f"{where} {order}"):
+        tables = "assets a"
+    roots = {field.parts[0] for field in named}
+    if roots <= {"kind", "created_at"} and "created_at" not in where:  # the index has these
+        return tables, tie, order
+    # Few may meet other conditions: all are read in the order of the file, at a third of what an index costs.
+    return tables, f"+{tie}", f"+{order}" if isinstance(order, str) else order
+
+
+def _past(column: str, position: Position | None, *, descending: bool) -> Sql:
+    """Return the condition on rows with a value in the column that come after a position with one."""
+    if position is None:
+        return "", []
+    sign, (tie, values) = "<" if descending else ">", _after(position)
+    return f" AND {column} {sign}= ? AND ({column} {sign} ?{tie.replace(' AND', ' OR', 1)})", [
+        position.value,
+        position.value,
+        *values,
+    ]
+
+
+def _after(position: Position) -> Sql:
+    """Return the condition on rows that were created after the run of a position."""
+    if position.created_at is None:
+        return " AND (e.created_at IS NOT NULL OR e.path > ?)", [position.path]
+    return " AND (e.created_at, e.path) > (?, ?)", [position.created_at, position.path]

@@ -24,7 +24,7 @@ from molexp._catalog.index.index import Folder as Listed
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
-from molexp._catalog.refresh.journals import OUTAGES, News, newest_snapshot, read_news
+from molexp._catalog.refresh.reading import OUTAGES, News, newest_snapshot, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
 from molexp._record.leases import listed_leases
 from molexp._storage import layout
@@ -32,7 +32,7 @@ from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._catalog.index.folding import Folder
+    from molexp._catalog.refresh.reading import Folder
     from molexp._recording.session import RecordingSession
     from molexp.contracts import Store
 
@@ -181,7 +181,7 @@ class Refresher:
         )
 
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
-        from molexp._catalog.index.folding import Folder
+        from molexp._catalog.refresh.reading import Folder
 
         observer = self._session.observer if leases is None else self._session.observer.seeing(leases)
         return Folder(store or self._store, observer, self._walker.stamp)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from molexp._catalog.index.index import Folder, Index
-from molexp._catalog.refresh.journals import OUTAGES
+from molexp._catalog.refresh.reading import OUTAGES
 from molexp._record.definitions import member_ids
 from molexp._storage import layout
 from molexp._storage.links import not_followed
