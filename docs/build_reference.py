@@ -14,7 +14,7 @@ import sys
 import textwrap
 import typing
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -177,15 +177,17 @@ def members(cls: type) -> Iterator[str]:
     for owner in [cls, *(base for base in cls.__mro__[1:] if inherits_privately(base))]:
         for name, raw in vars(owner).items():
             function = raw.__func__ if isinstance(raw, classmethod | staticmethod) else raw
-            if name in seen or name.startswith("_") or not (inspect.isfunction(function) or isinstance(raw, property)):
+            is_member = inspect.isfunction(function) or isinstance(raw, property | cached_property)
+            if name in seen or name.startswith("_") or not is_member:
                 continue
             seen.add(name)
             yield method_entry(name, raw, function)
 
 
 def method_entry(name: str, raw: Any, function: Any) -> str:
-    if isinstance(raw, property):
-        returns = typing.cast("Callable[..., Any]", raw.fget).__annotations__.get("return", "")
+    if isinstance(raw, property | cached_property):
+        getter = raw.func if isinstance(raw, cached_property) else raw.fget
+        returns = typing.cast("Callable[..., Any]", getter).__annotations__.get("return", "")
         head = f"{name}: {returns}" if returns else name
     else:
         head = signature(name, function)

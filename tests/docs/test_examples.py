@@ -9,6 +9,7 @@ import doctest
 import importlib
 import inspect
 import re
+from functools import cached_property
 
 import pytest
 
@@ -29,7 +30,7 @@ def public_methods(owner):
     return {
         f"{owner.__name__}.{name}": value
         for name, value in inspect.getmembers(owner, inspect.isroutine)
-        if not name.startswith("_")
+        if not (name.startswith("_") or isinstance(value, cached_property))
     }
 
 

@@ -7,6 +7,7 @@ import tempfile
 
 from molexp._catalog.compaction.compaction import Compactor
 from molexp._catalog.index.index import Index
+from molexp._catalog.index.tables import RUNS
 from molexp._catalog.query.answers import Asking, Question
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.session import Session
@@ -55,7 +56,7 @@ class Place:
     def home(self, pid: int) -> Session:
         """The workspace as a process opens it that uses this index."""
         home = self._world.home(self.host, pid)
-        home._index = self.index()
+        home.index = self.index()
         return home
 
 
@@ -86,7 +87,7 @@ class Reader:
     def _answer(self, home: Session, refresher: Refresher) -> dict[str, Row]:
         while True:
             refresher.refresh()
-            asking = Asking(home.store, home.index, assets=False, generation=refresher.generation)
+            asking = Asking(home.store, home.index, RUNS, refresher.generation)
             with home.index.reading():
                 if asking.answer(Question()) is not None:
                     return rows_of(home.index)

@@ -8,7 +8,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any
 
@@ -113,6 +113,8 @@ def classes_of(module: str) -> dict[str, list[ast.stmt]]:
 
 
 def of_member(value: Any) -> str:
+    if isinstance(value, cached_property):
+        return f": property{returned(inspect.signature(value.func))}"
     if isinstance(value, property):
         return f": property{returned(inspect.signature(value.fget)) if value.fget else ''}"
     if isinstance(value, staticmethod | classmethod):

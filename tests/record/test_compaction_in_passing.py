@@ -20,7 +20,7 @@ def test_nobody_compacts_where_he_may_not_write(lab, script):
     reader = lab.load(read_only=True)
 
     assert len(reader.catalog.runs()) == 20
-    reader._session.drained()
+    reader._session.gather()
     assert sorted(path.name for path in lab.folder.rglob("*")) == before
     with pytest.raises(me.ReadOnlyError):
         reader.catalog.compact()

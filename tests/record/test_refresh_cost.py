@@ -92,7 +92,7 @@ def counted(lab, monkeypatch):
 def refresh(ws) -> None:
     """Bring the index up to date: the answer has no row, so none is looked at before it is returned."""
     ws.catalog.runs("status == 'cancelled'")
-    ws._session.drained()
+    ws._session.gather()
 
 
 def settle(ws) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import starmap
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
-
-from msgspec.structs import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, overload
 
 from molexp._catalog.compaction.snapshots import damaged_parts
+from molexp._catalog.index.database import BUSY, is_busy
 from molexp._catalog.index.index import owners_of
 from molexp._catalog.index.stored import GONE, compare
+from molexp._catalog.index.tables import ASSETS, RUNS, Table
 from molexp._catalog.query.answers import Asking, Question, Row
 from molexp._catalog.query.paging import Pager, in_pages
 from molexp._catalog.query.questions import (
@@ -30,15 +29,12 @@ from molexp._catalog.query.totals import Totals, count_totals
 from molexp._catalog.refresh.reading import read_news
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._hierarchy.run import Run
-from molexp._hierarchy.run_rows import RunRow, describe_row
-from molexp._hierarchy.sound_index import from_a_sound_index
-from molexp._query.expressions import Condition, Field
+from molexp._hierarchy.run_rows import RunRow, run_rows
 from molexp._record.submissions import open_submissions, queued_runs
-from molexp._storage import layout
 from molexp._values.documents import decode_object
-from molexp._values.tables import RUN_COLUMNS, Pages, Rows, as_dict
+from molexp._values.tables import Pages, Rows, as_dict
 from molexp.contracts._kinds import kind_name
-from molexp.errors import NotFoundError
+from molexp.errors import CorruptRecordError, MolexpError, NotFoundError
 
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
@@ -50,10 +46,42 @@ if TYPE_CHECKING:
     from molexp.contracts import AssetKind
     from molexp.contracts._assets import Asset
 
+P = ParamSpec("P")
 T = TypeVar("T")
 F = TypeVar("F")
 
 _TRIES = 5  # questions that are asked again because what the index had was not there
+_EITHER = (
+    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
+"""Errors that come from a fault of ours or of the caller, or from a damaged index: the index is checked."""
+
+
+def from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable[Concatenate[Catalog, P], T]:
+    """Answer again from a new index if the one at hand turns out to be damaged, or gone."""
+
+    @wraps(answer)
+    def answer_again(self: Catalog, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        # The first time a file was damaged; the second time a folder cannot hold one, or a snapshot is no better.
+        for again in (False, True):
+            try:
+                return answer(self, *args, **kwargs)
+            except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
+                session, index = self._session, self._session.index
+                if isinstance(error, sqlite3.Error) and is_busy(error):
+                    raise MolexpError(
+                        f"The index {index.location!r} is kept locked by another process for more than {BUSY:g} s: one that "
+                        "was stopped, or a program that looks into it. End that, or let MOLEXP_CACHE_DIR name another folder."
+                    ) from error
+                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not index.damage()):
+                    raise
+                index.discard()
+                if again and session.workspace.exists():
+                    index.anew(self._read_all)
+        return answer(self, *args, **kwargs)
+
+    return answer_again
 
 
 class Catalog:
@@ -130,20 +158,18 @@ class Catalog:
             ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
                 have columns beside it, or a negative limit.
         """
-        filters = RunFilters(
-            project=project,
-            experiment=experiment,
-            status=status,
-            params=params,
-            tags=tags,
-            archived=archived,
-            sort=sort,
-        )
-        question = about_runs(where, filters, limit, after)
+        about: RunFilters = {
+            "project": project,
+            "experiment": experiment,
+            "status": status,
+            "params": params,
+            "tags": tags,
+        }
+        question = about_runs(where, {**about, "archived": archived, "sort": sort}, limit, after)
         rows = self._ask(question)
         if question.sort is not None and rows:
             refuse_unknown(self._session.index, question.sort)
-        return self._run_rows(rows, *self._beside(question))
+        return run_rows(self._session, rows, *self._beside(question))
 
     @from_a_sound_index
     def run_pages(self, where: str | None = None, /, **filters: Unpack[RunFilters]) -> Pages[RunRow]:
@@ -168,7 +194,7 @@ class Catalog:
         if question.sort is not None and not is_empty:
             refuse_unknown(self._session.index, question.sort)
         left_out, hidden = self._beside(question)
-        pages = (self._run_rows(page, left_out, hidden) for page in rows)
+        pages = (run_rows(self._session, page, left_out, hidden) for page in rows)
         return Pages(pages, pager.statuses, left_out, hidden, pager.days)
 
     @from_a_sound_index
@@ -213,8 +239,8 @@ class Catalog:
         With the id of a project it is about that one alone.
         """
         self._refresh()
-        found = count_totals(self._session.index, project)
-        return Rows(found, Totals.to_dict, unreadable=self._left_out(project or ""))
+        left_out = self._session.index.left_out(project or "", self._refresher.unreadable)
+        return Rows(count_totals(self._session.index, project), Totals.to_dict, unreadable=left_out)
 
     @overload
     def assets(
@@ -260,9 +286,10 @@ class Catalog:
         by = producer.path if isinstance(producer, Run) else producer
         equal = {"kind": kind_name(kind), "name": name, "scope": scope, "producer": by}
         library = self._session.library
-        records = self._ask(about_assets(self._session.index, library, where, equal, sort, limit), assets=True)
+        records = self._ask(about_assets(self._session.index, library, where, equal, sort, limit), ASSETS)
         found = [library.asset(decode_object(record, "index")) for _, record in records]
-        return Rows(found, as_dict, unreadable=self._left_out(scope or by or "", assets=True))
+        left_out = self._session.index.left_out(scope or by or "", self._refresher.unreadable, assets=True)
+        return Rows(found, as_dict, unreadable=left_out)
 
     def lineage(self, of: Asset | Run | RunRow | str, *, upstream: bool = True, downstream: bool = True) -> Lineage:
         """Return what something was made from, and what became of it: assets, and the runs that made and used them.
@@ -278,23 +305,10 @@ class Catalog:
             AmbiguousAssetError: assets of several kinds have the name.
             ValueError: it is of another workspace.
         """
-        from molexp._hierarchy.references import is_output_of
-        from molexp.contracts._assets import Asset
+        from molexp._hierarchy.references import kind_and_name
 
         self._session.refuse_others(of)
-        if not isinstance(of, str):
-            found: tuple[Kind, str] = ("asset", of.id) if isinstance(of, Asset) else ("run", of.path)
-            return self._lineage(*found, None, upstream, downstream)
-        if of.count(":") > 1 and not is_output_of(of):  # other names have none
-            return self._lineage("asset", of, None, upstream, downstream)
-        run, colon, name = of.partition(":")
-        if colon:
-            return self._lineage("asset", self._run(run).asset(name).id, None, upstream, downstream)
-        try:
-            return self._lineage("run", self._run(run).path, None, upstream, downstream)
-        except NotFoundError as error:
-            path = run.strip("/")  # it may be gone, and something of it left
-            return self._lineage("run" if layout.is_run(path) else "asset", path, error, upstream, downstream)
+        return self._lineage(*kind_and_name(of, self._run), upstream, downstream)
 
     @from_a_sound_index
     def _lineage(
@@ -307,11 +321,10 @@ class Catalog:
             with self._session.index.reading():
                 tracer = Tracer(self._session.index)
                 is_current = self._session.index.generation == generation
-                is_known = tracer.knows(kind, name)
-                found = tracer.lineage(kind, name, upstream=upstream and is_known, downstream=downstream and is_known)
+                found = tracer.lineage(kind, name, upstream=upstream, downstream=downstream)
             if is_current and self._refresher.still_there(tracer.owners) == tracer.owners:
                 break
-        if not is_known:
+        if found is None:
             raise reason or NotFoundError(kind, name, where=self._session.store.url)
         return found
 
@@ -364,13 +377,12 @@ class Catalog:
             ReadOnlyError: the workspace was opened read-only.
             StoreError: it cannot be written there; nothing is lost.
         """
+        from molexp._catalog.compaction.compaction import Compactor
         from molexp._record.reports import Report
 
         if not self._session.workspace.exists():
             return Report("compact")
         self._session.materialize()  # refuses what a newer MolExp made
-        from molexp._catalog.compaction.compaction import Compactor
-
         return Report("compact", (), Compactor(self._session, self._session.index).compact())
 
     @from_a_sound_index
@@ -384,13 +396,9 @@ class Catalog:
 
     # ------------------------------------------------------------------------------------------------------------- pieces
 
-    def _left_out(self, scope: str, *, assets: bool = False) -> dict[str, str]:
-        return {**self._session.index.left_out(scope, assets=assets), **self._refresher.unreadable}
-
     def _read_and_compare(self, index: Index) -> tuple[list[tuple[str, str, str]], int]:
         self._read_all(index)
-        with self._session.index.reading() as before, index.reading() as after:
-            return compare(before, after)
+        return compare(self._session.index, index)
 
     def _read_all(self, index: Index) -> dict[str, int]:
         known: set[str] = set()
@@ -402,49 +410,40 @@ class Catalog:
         """Bring the index up to date; returns the generation in which it is."""
         session, index = self._session, self._session.index
         refresher = Refresher(session, index)
-        if is_there := session.workspace.exists():
-            session.process.send(session.store)
-            session.drained()
+        if is_there := session.gather():
             refresher.refresh()
             index.note_queued(queued_runs(open_submissions(session.store, refresher.unreadable)))
         self._refresher = refresher  # not before: another thread may be about to say what its answer leaves out
         return refresher.generation if is_there else index.generation
 
-    def _ask(self, question: Question, *, assets: bool = False) -> list[Row]:
+    def _ask(self, question: Question, table: Table = RUNS) -> list[Row]:
         for _ in range(_TRIES):
-            asking = self._asking(assets=assets)
+            asking = self._asking(table)
             found = asking.answer(question)
             if found is not None:
                 break
         else:
             found = asking.answer(question, surely=True) or []
-        if self._session.workspace.exists():
-            self._session.compact_if_due()  # now that the answer is there
+        self._session.compact_if_due()  # now that the answer is there
         return found
 
-    def _asking(self, *, assets: bool = False) -> Asking:
+    def _asking(self, table: Table = RUNS) -> Asking:
         """Bring the index up to date, and return who answers by it."""
-        store, index, generation = self._session.store, self._session.index, self._refresh()
-        return Asking(store, index, assets=assets, generation=generation, is_there=self._refresher.still_there)
+        return Asking(self._session.store, self._session.index, table, self._refresh(), self._refresher.still_there)
 
     def _pages(self, pager: Pager) -> Iterator[Sequence[Row]]:
         while page := self._page(pager):
             yield page
-        if self._session.workspace.exists():
-            self._session.compact_if_due()
+        self._session.compact_if_due()
 
     @from_a_sound_index
     def _page(self, pager: Pager) -> list[Row]:
         return pager.page()
 
-    def _run_rows(self, rows: Iterable[Row], left_out: Mapping[str, str], hidden: int) -> Rows[RunRow]:
-        return Rows(starmap(partial(RunRow, self._session), rows), describe_row, RUN_COLUMNS, left_out, hidden)
-
     def _beside(self, question: Question) -> tuple[dict[str, str], int]:
         """Return what could not be read of a question's scope, and how many archived runs it leaves out."""
-        left_out = self._left_out(question.scope)
-        if not question.hides or not self._session.index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
+        session, index = self._session, self._session.index
+        left_out = index.left_out(question.scope, self._refresher.unreadable)
+        if not question.hides or not index.select("SELECT 1 FROM entities WHERE archived = 1 LIMIT 1"):
             return left_out, 0
-        *where, _ = question.where
-        others = replace(question, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None)
-        return left_out, Asking(self._session.store, self._session.index, assets=False, generation="").count(others)
+        return left_out, Asking(session.store, index, RUNS).count(question.of_archived())

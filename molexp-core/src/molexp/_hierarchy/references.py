@@ -18,6 +18,7 @@ from molexp.contracts._assets import Asset
 from molexp.errors import NotFoundError, StoreError
 
 if TYPE_CHECKING:
+    from molexp._catalog.lineage.graph import Kind
     from molexp._hierarchy.session import Session
 
 
@@ -52,6 +53,32 @@ def resolve_asset(session: Session, asset_id: str) -> Asset:
                 hint = f"Its bytes were replaced by version {record.get('version')} of the same name."
     near = () if hint else nearest(asset_id, ids)
     raise NotFoundError("asset", asset_id, nearest=near, hint=hint or _missing_scope(session, scope))
+
+
+def kind_and_name(of: Any, run: Callable[[str], Any]) -> tuple[Kind, str, NotFoundError | None]:
+    """Return what `Catalog.lineage` is asked about: its kind, its id or path, and for a run that is gone the error that says so.
+
+    Args:
+        of: as `Catalog.lineage` takes it.
+        run: looks a run up in the workspace.
+
+    Raises:
+        NotFoundError, AmbiguousAssetError: as `Catalog.lineage` does.
+    """
+    if isinstance(of, Asset):
+        return "asset", of.id, None
+    if not isinstance(of, str):
+        return "run", of.path, None
+    if of.count(":") > 1 and not is_output_of(of):  # other names have none
+        return "asset", of, None
+    name, colon, asset = of.partition(":")
+    if colon:
+        return "asset", run(name).asset(asset).id, None
+    try:
+        return "run", run(name).path, None
+    except NotFoundError as error:
+        path = name.strip("/")  # it may be gone, and something of it left
+        return "run" if layout.is_run(path) else "asset", path, error
 
 
 def is_output_of(text: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any
 
 from molexp._catalog.index.columns import ASKED, asked_of, unpacked
@@ -13,10 +15,11 @@ from molexp._values.documents import decode_object
 from molexp._values.ids import nearest, spelled
 from molexp._values.plain import restore
 from molexp._values.status import RunStatus
-from molexp._values.tables import RUN_COLUMNS, cells
+from molexp._values.tables import RUN_COLUMNS, Rows, cells
 from molexp.errors import CorruptRecordError, MolexpError, NotFoundError
 
 if TYPE_CHECKING:
+    from molexp._catalog.query.answers import Row
     from molexp._hierarchy.session import Session
 
 
@@ -238,3 +241,8 @@ class RunRow(Mapping[str, Any]):
 def describe_row(row: RunRow) -> dict[str, Any]:
     """Describe a row as a dict."""
     return {"path": row.path, **row.document}
+
+
+def run_rows(session: Session, rows: Iterable[Row], unreadable: Mapping[str, str], archived: int) -> Rows[RunRow]:
+    """Return the runs of an answer, with what could not be read, and how many archived ones are left out."""
+    return Rows(starmap(partial(RunRow, session), rows), describe_row, RUN_COLUMNS, unreadable, archived)

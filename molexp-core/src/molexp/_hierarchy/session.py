@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from molexp._record.definitions import WAS_DELETED, read_document
 from molexp._record.journal import Journal, open_journal
 from molexp._record.workspace import WorkspaceDocument
-from molexp._recording.process import Process, this_process
+from molexp._recording.process import AT_ONCE, Process, this_process
 from molexp._storage import layout
 from molexp._values.copies import own_copy
 from molexp._values.process_id import HERE
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_SCHEME = "molexp-1"
 
 
+_PAUSE = 60.0  # seconds after which to look again whether there is enough to compact, once there was
 _ORIGINS = 100  # documents of provenance that are kept: each may have a long difference
 
 
@@ -57,8 +59,7 @@ class Session:
         self._journal: Journal | None = None
         self._observer: Observer | None = None
         self._flushing: Flushing | None = None
-        self._index: Index | None = None
-        self._compacting = 0.0  # by the clock of this boot, when to look again whether there is enough to compact
+        self._compacting = 0.0  # by the monotonic clock, when to look again whether there is enough to compact
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (self.store, self.workspace.given_name, self.durability_given, self.read_only)
@@ -77,7 +78,8 @@ class Session:
         """
         if self.workspace.was_replaced(self._has_attempts):
             self._writable = False
-            self._index = self._observer = None
+            self._observer = None
+            vars(self).pop("index", None)
         self._make_writable()
 
     def ready(self) -> None:
@@ -176,15 +178,13 @@ class Session:
         usual = min(self.store.lease_beat, ttl * self.store.lease_beat / self.store.lease_ttl)
         return {"beat": seconds_from_environment("MOLEXP_LEASE_BEAT", usual), "ttl": ttl}
 
-    @property
+    @cached_property
     def index(self) -> Index:
-        """Return the reader's index."""
-        if self._index is None:
-            from molexp._catalog.index.index import Index
-            from molexp._catalog.index.place import location_of
+        """The reader's index."""
+        from molexp._catalog.index.index import Index
+        from molexp._catalog.index.place import location_of
 
-            self._index = Index(location_of(self.workspace.id, self.store.url))
-        return self._index
+        return Index(location_of(self.workspace.id, self.store.url))
 
     # --------------------------------------------------------------------------------------------------- what runs say
 
@@ -262,15 +262,20 @@ class Session:
             return
         from molexp._storage.spool.locations import spools_of
 
-        if spools_of(self.store.url):
+        if spools_of(self.store.url) and self.workspace.exists():
             self._drained = True
             self._draining = start_beside("molexp-draining", self._drain)
 
-    def drained(self) -> None:
-        """Return when the draining that has begun is over."""
-        draining = self._draining
-        if draining is not None and draining is not threading.current_thread():
-            draining.join()
+    def gather(self) -> bool:
+        """See to it that a query finds what this process has recorded, and what is being drained; False if there is no workspace."""
+        if not (self._writable or self.workspace.exists()):
+            return False
+        if not self.store.capabilities >= AT_ONCE:  # else it lies there already
+            self.process.send(self.store)
+            draining = self._draining
+            if draining is not None and draining is not threading.current_thread():
+                draining.join()
+        return True
 
     def _drain(self) -> None:
         from molexp._record.attempts import read_attempt
@@ -285,15 +290,12 @@ class Session:
     def compact_if_due(self) -> None:
         """Begin to drain in the background, and to compact in a process of its own, if there is enough to do."""
         self.drain()
-        if self.read_only:
-            return
-        from molexp._record.leases import boot_clock
-
-        index = self.index
-        if (now := boot_clock()) >= self._compacting and index.location and index.is_worth_compacting():
+        index, is_due = self.index, not self.read_only and time.monotonic() >= self._compacting
+        if is_due and index.location and index.is_worth_compacting():
             from molexp._catalog.compaction.in_passing import begin
 
-            self._compacting = begin(self, index, now)
+            begin(self, index)
+            self._compacting = time.monotonic() + _PAUSE
 
 
 def _reopen(store: Store, name: str | None, durability_given: bool, read_only: bool) -> Session:

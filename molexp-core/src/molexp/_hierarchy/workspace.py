@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from molexp._hierarchy.project import Project
@@ -298,8 +299,7 @@ class Workspace:
         return self._at(restore(self._session, named(path, "A run")))
 
     def _latest(self, above: list[str], path: str) -> RunT:
-        found = self._newest(above, None, 1)
-        if not found:
+        if not (found := self._newest(above, None, 1)):
             raise NotFoundError("run", path, where=self.url)
         return self._at(found[0])
 
@@ -379,7 +379,7 @@ class Workspace:
             return self.run(run).asset(name)
         return resolve_asset(self._session, id)
 
-    @property
+    @cached_property
     def catalog(self) -> Catalog:
         """Answers which runs and which assets there are."""
         from molexp._hierarchy.catalog import Catalog

@@ -1,7 +1,7 @@
 """Expressions, and the tokens that they are written in.
 
-Expressions are conditions on fields, joined by ``and``, ``or`` and ``not``; `molexp._query.parser` makes them from tokens. Whoever
-reads a token is also told what to write where another notation was meant.
+Expressions are conditions on fields, joined by ``and``, ``or`` and ``not``; `molexp._query.parser` makes them from tokens.
+`read_token` also tells what to write where another notation was meant.
 """
 
 from __future__ import annotations

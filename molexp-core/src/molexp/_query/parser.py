@@ -34,6 +34,7 @@ MAX_LENGTH = 65_536
 _OPS: dict[str, Op] = {"=": "==", "<>": "!=", "==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _FLIPPED: dict[Op, Op] = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPERATORS = ("not", "in", "like", "between", "is", *_OPS)
+_END = ""  # the value of the token after the last
 _CLOSING = {"(": ")", "[": "]"}
 _NAMED = 12  # roots in a message
 _LIST = ("tags",)  # the one field of users that is always a list
@@ -94,14 +95,17 @@ class _Parser:
 
     def query(self) -> Expression:
         """Parse the whole text."""
-        if self._at_end:
+        if self._sees(_END):
             raise self._wrong(self._token, "it is empty", "Say what to look for, as in params.lr < 0.01.")
         found = self._expression(0)
-        if not self._at_end:
+        if not self._sees(_END):
             raise self._not_the_end(0)
         level: list[Expression] = [found]  # `and` within `or` nests deeper than parentheses do
         for _ in range(MAX_DEPTH + 1):
-            level = [part for above in level if isinstance(above, Joined) for part in above.parts]
+            above, level = level, []
+            for one in above:
+                if isinstance(one, Joined):
+                    level += one.parts
             if not level:
                 return found
         raise self._too_deep(next(fields_of(level[0])))
@@ -111,16 +115,12 @@ class _Parser:
         if self._token.kind != "name":
             raise self._expected("the name of a field", "As in results.loss.")
         field = self._field()
-        if not self._at_end:
+        if not self._sees(_END):
             hint = 'A name that is more than letters, digits and _ is quoted: results."a b".'
             raise self._expected("the end of the name", hint)
         return field
 
     # ------------------------------------------------------------------------------------------------------- tokens
-
-    @property
-    def _at_end(self) -> bool:
-        return self._token.kind == "end"
 
     def _advance(self) -> Token:
         """Return the next token, and go on to the one after it."""
@@ -129,8 +129,8 @@ class _Parser:
         return token
 
     def _sees(self, *words: str) -> bool:
-        """Tell whether one of these keywords or signs comes next."""
-        return self._token.kind in ("keyword", "sign") and self._token.value in words
+        """Tell whether one of these keywords or signs comes next, or the end."""
+        return self._token.kind in ("keyword", "sign", "end") and self._token.value in words
 
     def _takes(self, *words: str) -> bool:
         """Tell whether one of these keywords or signs came next; it is taken."""
@@ -162,7 +162,7 @@ class _Parser:
         """Parse an expression in parentheses."""
         opening = self._go_deeper(depth)
         found = self._expression(depth)
-        if self._at_end:
+        if self._sees(_END):
             raise self._wrong(opening, "this ( is not closed", "Put a ) where it ends.")
         if not self._takes(")"):
             raise self._not_the_end(depth)
@@ -357,7 +357,7 @@ class _Parser:
 
     def _no_condition(self, left: _Operand) -> QueryError:
         """Return the error about an operand that no condition follows."""
-        if self._at_end or self._sees("and", "or", ")"):
+        if self._sees(_END, "and", "or", ")"):
             if isinstance(left, _Literal):
                 return self._wrong(left, "a value alone is not a condition", "Compare a field with it: params.lr == 1.")
             name = shortened(left.name)
@@ -383,7 +383,7 @@ class _Parser:
         return self._wrong(token, f"there is no field {name!r}", hint, near)
 
     def _no_item(self, opening: Token, wanted: str) -> QueryError:
-        if self._at_end:
+        if self._sees(_END):
             hint = f"Put a {_CLOSING[opening.value]} where it ends."
             return self._wrong(opening, f"this {opening.value} is not closed", hint)
         hint = (

@@ -8,6 +8,7 @@ revision, attempt or version.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from molexp._storage import layout, schemas
@@ -164,10 +165,8 @@ def is_void(document: Mapping[str, Any]) -> bool:
 
 def fence(store: Store, key: str) -> None:
     """See to it that `key` is there: as a void, unless its writer was faster."""
-    try:
+    with suppress(KeyExistsError):
         store.create(key, VOID)
-    except KeyExistsError:
-        pass
 
 
 def definition_keys(store: Store, path: str) -> list[str]:

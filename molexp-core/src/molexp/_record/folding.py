@@ -159,19 +159,24 @@ class Contents(Struct, eq=False):
     @classmethod
     def of_end(cls, end: Mapping[str, Any]) -> Contents:
         """Return what an end says."""
-        assets = {str(record.get("key")): record for record in _list(end.get("assets")) if isinstance(record, dict)}
-        return cls(
-            _dict(end.get("results")),
-            assets,
-            _list(end.get("commands")),
-            end.get("provenance"),
-            end.get("workdir"),
-            tasks={name: record for name, record in _dict(end.get("tasks")).items() if isinstance(record, dict)},
-            workflow=_dict(end.get("workflow")) or None,
-            ranks={number: _dict(said) for number, said in _dict(end.get("ranks")).items()},
-            used=[said for said in map(_dict, _list(end.get("used"))) if isinstance(said.get("asset"), str)],
-            missed=[said for said in map(_dict, _list(end.get("missed"))) if isinstance(said.get("name"), str)],
-        )
+        said = cls(_dict(end.get("results")), commands=_list(end.get("commands")))
+        said.provenance, said.workdir = end.get("provenance"), end.get("workdir")
+        said.workflow = _dict(end.get("workflow")) or None
+        for record in _list(end.get("assets")):
+            if isinstance(record, dict):
+                said.assets[str(record.get("key"))] = record
+        for name, record in _dict(end.get("tasks")).items():
+            if isinstance(record, dict):
+                said.tasks[name] = record
+        for number, fate in _dict(end.get("ranks")).items():
+            said.ranks[number] = _dict(fate)
+        for use in _list(end.get("used")):
+            if isinstance(use, dict) and isinstance(use.get("asset"), str):
+                said.used.append(use)
+        for miss in _list(end.get("missed")):
+            if isinstance(miss, dict) and isinstance(miss.get("name"), str):
+                said.missed.append(miss)
+        return said
 
 
 def absurd(record: Mapping[str, Any]) -> str:

@@ -228,8 +228,8 @@ Limits = dict[str, float]
 """By the name of a metric, the step from which on a later attempt has taken over."""
 
 
-def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
-    """Return what the metrics of a run add up to, as its row in the catalog has it.
+def run_metrics(store: Store, path: str, state: RunState, to: Callable[[Series], Any] = to_document) -> dict[str, Any]:
+    """Return what the metrics of a run add up to.
 
     Of what is still being written, that is what the newest sign of life says.
 
@@ -237,6 +237,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
         store: the workspace's.
         path: the run's.
         state: its folded state.
+        to: returns the statistics of a name as they are to be told.
 
     Returns:
         ``metrics``, by name, if anything was logged, and ``metrics_left_out``, how many names have no summary.
@@ -252,7 +253,7 @@ def run_metrics(store: Store, path: str, state: RunState) -> dict[str, Any]:
                 found[name] = one
             else:
                 left_out += 1
-    summary = {"metrics": dict(zip(found, map(to_document, found.values()), strict=True))} if logged else {}
+    summary = {"metrics": dict(zip(found, map(to, found.values()), strict=True))} if logged else {}
     return {**summary, "metrics_left_out": left_out} if left_out else summary
 
 
@@ -285,17 +286,18 @@ def _kept(
 ) -> Iterator[tuple[dict[str, Series], int]]:
     """Yield what is left of each file of metrics, newest first: its names, and how many more it has."""
     limits: dict[str, Limits] = {}  # by task
-    own: list[tuple[str, Limits]] = []  # those that one attempt sets for those before it
+    own: list[tuple[str, dict[str, Series], Limits]] = []  # by these an attempt sets limits for the one before
     for attempt in reversed(attempts):
-        for task, lowest in own:
-            lower(limits.setdefault(task, {}), lowest)
+        for task, names, others in own:
+            lower(limits.setdefault(task, {}), {name: one[LOWEST] for name, one in names.items()})
+            lower(limits[task], others)
         own = []
         records = [one for one in attempt.contents.assets.values() if one.get("kind") == METRICS]
         for record in sorted(records, key=lambda one: str(one.get("created_at")), reverse=True):
             names, left_out, others = _summary(store, record, live)
             task = task_of(record)
             yield _below(store, record, names, limits.get(task, {})), left_out
-            own += (task, {name: one[LOWEST] for name, one in names.items()}), (task, others)
+            own.append((task, names, others))
 
 
 def _below(store: Store, record: Mapping[str, Any], names: dict[str, Series], limits: Limits) -> dict[str, Series]:
@@ -318,8 +320,9 @@ def _summary(store: Store, record: Mapping[str, Any], live: Mapping[str, Any]) -
     items = metrics.items() if isinstance(metrics, dict) else ()
     names = {name: one for name, stored in items if (one := from_document(stored)) is not None}
     others = found.get("others")
-    told = others.items() if isinstance(others, dict) else ()
-    steps: Limits = {name: step for name, step in told if type(step) is int}
+    steps: Limits = (
+        {name: step for name, step in others.items() if type(step) is int} if isinstance(others, dict) else {}
+    )
     return names, count(found.get("left_out")), steps
 
 

@@ -32,9 +32,10 @@ class ReadAhead(WrappedStore):
         super().__init__(store)
         self._folders: dict[str, _Listed | StoreError] = {}
         self._documents: dict[str, bytes | StoreError] = {}
+        self._looked_for: dict[str, bool | None] = {}
 
-    def fetch(self, paths: Iterable[str]) -> None:
-        """Read what a fold of the runs among `paths` asks for."""
+    def fetch(self, paths: Iterable[str], keys: Iterable[str] = ()) -> None:
+        """Read what a fold of the runs among `paths` asks for, and look for those of some keys that lie in no run."""
         runs = [layout.folder(path) for path in paths if layout.is_run(path)]
         found = zip(runs, self._store.each(self._list_first, runs), strict=True)
         self._folders.update((run, listed) for run, listed in found if listed is not None)
@@ -43,6 +44,13 @@ class ReadAhead(WrappedStore):
         wanted = [key for run in runs for key in self._wanted(run)]
         for some in (wanted, [f"{run}/run.json" for run in runs]):  # definitions last, see `read_run`
             self._documents.update(zip(some, self._store.read_many(some), strict=True))
+        outside = [key for key in keys if not layout.is_run(layout.owner_of(key))]
+        self._looked_for.update(zip(outside, self._store.each(self._look_for, outside), strict=True))
+
+    def _look_for(self, key: str) -> bool | None:
+        with suppress(StoreError):  # whoever asks again is told
+            return self._store.exists(key)
+        return None
 
     def _wanted(self, run: str) -> Iterator[str]:
         """Yield the keys that a fold of a run reads, besides its definition."""
@@ -110,6 +118,8 @@ class ReadAhead(WrappedStore):
 
     def exists(self, key: str) -> bool:
         """Tell whether a key was there."""
+        if (found := self._looked_for.get(key)) is not None:
+            return found
         if key in self._documents:
             return not isinstance(self._documents[key], KeyNotFoundError)
         try:

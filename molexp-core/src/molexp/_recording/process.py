@@ -42,7 +42,7 @@ _SCHEDULER = (
 _LAUNCHERS = ("TORCHELASTIC_RUN_ID", "OMPI_COMM_WORLD_RANK", "SLURM_STEP_ID", "PMI_RANK")
 """Variables that no process has which was started alone; which rank it is, if any, `ranks` finds out."""
 
-_AT_ONCE = frozenset(("append", "local_path"))
+AT_ONCE = frozenset(("append", "local_path"))
 """With these, what is recorded in a store, by commands too, lies where it is read from the first moment."""
 
 _WITH_ARGUMENTS = 2  # words of a command line, at least
@@ -222,7 +222,7 @@ class Process:
 
     def keeps(self, writer: Keeping) -> None:
         """Remember a writer whose records, or those of commands that it starts, do not reach its store at once."""
-        if not writer.store.capabilities >= _AT_ONCE:
+        if not writer.store.capabilities >= AT_ONCE:
             with self._lock:
                 self._keeping.add(writer)
 
@@ -232,12 +232,13 @@ class Process:
         Raises:
             StoreError: it does not, for now.
         """
-        if not store.capabilities >= _AT_ONCE:
-            with self._lock:
-                writers = [*self._keeping]
-            for writer in writers:
-                if path in ("", writer.path) and writer.store.url == store.url:
-                    writer.send()
+        if not self._keeping:
+            return
+        with self._lock:
+            writers = [*self._keeping]
+        for writer in writers:
+            if path in ("", writer.path) and writer.store.url == store.url:
+                writer.send()
 
     def claim(self, number: int) -> dict[str, Any]:
         """Return the first entries of a claim by this process."""

@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from molexp._record.leases import boot_clock
+
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index
     from molexp._recording.session import RecordingSession
@@ -22,24 +24,15 @@ _SHELL = "/bin/sh"
 _WORK = "from molexp._catalog.compaction.in_passing import work; work()"
 
 
-def begin(session: RecordingSession, index: Index, now: float) -> float:
-    """Start a process that compacts, unless one was begun a while ago; it looks again whether there is enough to do.
-
-    Args:
-        session: the session of the workspace.
-        index: its index.
-        now: the time, in seconds of the clock of this boot.
-
-    Returns:
-        The time before which there is no need to ask again.
-    """
+def begin(session: RecordingSession, index: Index) -> None:
+    """Start a process that compacts, unless one was begun a while ago; it looks again whether there is enough to do."""
+    now = boot_clock()
     begun = f"{index.known().snapshot[0]} {now // _PAUSE}"
     if session.observer.may_write and not index.unchanged_for("compaction", begun, now, session.owner.boot):
         import pickle
 
         with suppress(Exception):  # there are too many processes, or the store cannot be pickled
             _start(pickle.dumps(session))
-    return now + _PAUSE / 10
 
 
 def _start(session: bytes) -> None:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from molexp._catalog.index.place import ELEMENTS
 from molexp._record.folding import cause_of_run, newest_attempt, shown_attempts
+from molexp._record.metrics import Series, to_document
 from molexp._values.canonical import canonical_json
 from molexp._values.documents import count, leaf
 from molexp._values.ids import spelled
@@ -167,9 +168,9 @@ def text_of_notes(document: Mapping[str, Any]) -> str | None:
     return "\n".join(map(str, texts)) or None
 
 
-def packed(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Return what the metrics of a run add up to as a row has it: short, and read only by who asks for it."""
-    return {name: [*map(found.get, STATISTICS)] for name, found in metrics.items()}
+def packed(metrics: Series) -> list[Any]:
+    """Return the statistics of a metric as a row has them: short, and read only by who asks for them."""
+    return [*map(to_document(metrics).get, STATISTICS)]
 
 
 def statistics_of(document: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:

@@ -247,10 +247,15 @@ class Index(Database):
         beside = (self.problems(), sorted(unreadable.items()), sorted(self.queued.items()))
         return sha256(repr((generation, self.news, *beside)).encode()).hexdigest()[:20]
 
-    def left_out(self, scope: str, *, assets: bool) -> dict[str, str]:
+    def left_out(self, scope: str, unreadable: Mapping[str, str], *, assets: bool = False) -> dict[str, str]:
         """Return what could not be read so that something may be missing in a list of what is in a scope: key to reason.
 
         Runs, or assets, or something of one of them. What only defines a scope is missing in neither.
+
+        Args:
+            scope: path of the scope; "" is the workspace.
+            unreadable: journals that cannot be read, and why: something may be missing in any list.
+            assets: it is a list of assets, and not of runs.
         """
         found = {}
         for owner, key, reason in self.select("SELECT owner, key, reason FROM problems ORDER BY key"):
@@ -262,7 +267,7 @@ class Index(Database):
                 not owner or not scope or f"{owner}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{owner}/")
             ):
                 found[key] = reason
-        return found
+        return {**found, **unreadable}
 
     def known_of(self, paths: Iterable[str]) -> set[str]:
         """Return those of some paths that something is known of."""

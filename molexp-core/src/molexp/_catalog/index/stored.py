@@ -11,6 +11,7 @@ from typing import Any
 
 from molexp._catalog.index.database import DamagedError, sound
 from molexp._catalog.index.entries import Entry
+from molexp._catalog.index.index import Index
 from molexp._catalog.index.tables import checksum
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object
@@ -20,7 +21,7 @@ GONE = "no longer there"
 """Said of what one index has and a later one has not."""
 
 
-def compare(before: sqlite3.Connection, after: sqlite3.Connection) -> tuple[list[tuple[str, str, str]], int]:
+def compare(before: Index, after: Index) -> tuple[list[tuple[str, str, str]], int]:
     """Return how runs and assets differ in a later index, and how many that one has.
 
     Returns:
@@ -28,12 +29,13 @@ def compare(before: sqlite3.Connection, after: sqlite3.Connection) -> tuple[list
     """
     differing: list[tuple[str, str, str]] = []
     rows = 0
-    stated = merge(_stated(before, 0), _stated(after, 1), key=itemgetter(0, 1))
-    for path, both in groupby(stated, key=itemgetter(0)):
-        found = {which: facts for _, which, facts in both}
-        old, new = found.get(0, {}), found.get(1, {})
-        rows += len(new)
-        differing += [(path, key, what) for key, what in _differences(old, new)]
+    with before.reading() as earlier, after.reading() as later:
+        stated = merge(_stated(earlier, 0), _stated(later, 1), key=itemgetter(0, 1))
+        for path, both in groupby(stated, key=itemgetter(0)):
+            found = {which: facts for _, which, facts in both}
+            old, new = found.get(0, {}), found.get(1, {})
+            rows += len(new)
+            differing += [(path, key, what) for key, what in _differences(old, new)]
     return differing, rows
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 from zlib import crc32
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from molexp._catalog.index.columns import COLUMNS, REFERENCES, Type
 from molexp._catalog.index.place import APPLICATION, VERSION
@@ -202,12 +202,11 @@ ASSETS = Table(
 )
 
 
-class Counters:
+class Counters(Struct):
     """The changes of the counters within one transaction."""
 
-    def __init__(self) -> None:
-        self._sizes: dict[str, list[Any]] = {}  # by scope: its row
-        self._statuses: Counter[tuple[str, Any, Any]] = Counter()
+    _sizes: dict[str, list[Any]] = field(default_factory=dict)  # by scope: its row
+    _statuses: Counter[tuple[str, Any, Any]] = field(default_factory=Counter)
 
     def know(self, path: str, by: int) -> None:
         """Count a run, or with -1 one less, of which something is known, whether or not it is shown."""

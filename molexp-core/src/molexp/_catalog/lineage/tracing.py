@@ -65,19 +65,16 @@ class Tracer:
         self.owners: set[str] = set()
         """Paths of the runs and scopes that the answer takes for being there."""
 
-    def lineage(self, kind: Kind, name: str, *, upstream: bool, downstream: bool) -> Lineage:
-        """Return the lineage of an asset, by its id, or of a run, by its path."""
+    def lineage(self, kind: Kind, name: str, *, upstream: bool, downstream: bool) -> Lineage | None:
+        """Return the lineage of an asset, by its id, or of a run, by its path; None if there is none, and nothing that came of it."""
         start = _Link(kind, name)
+        if self._node(start).missing and not any(True for _ in self._became(start)):
+            return None
         return Lineage(
             self._node(start),
             _up=self._trace(start, self._made_from) if upstream else None,
             _down=self._trace(start, self._became) if downstream else None,
         )
-
-    def knows(self, kind: Kind, name: str) -> bool:
-        """Tell whether there is such a thing, or was: something that came of it is on record."""
-        link = _Link(kind, name)
-        return not self._node(link).missing or any(True for _ in self._became(link))
 
     # --------------------------------------------------------------------------------------------------------------- trees
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp._catalog.index.columns import COLUMNS, cell, text_of_notes, unpacked
 from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.index.tables import ASSETS, RUNS, Table
-from molexp._catalog.query.sql import BY_TIME, Compiler, Place, Position, Seeking, Sql, read_assets
+from molexp._catalog.query.positions import following, position_of, with_row
+from molexp._catalog.query.sql import BY_TIME, Compiler, Place, Seeking, Sql, read_assets
 from molexp._query.evaluation import ABSENT, matches, reach
-from molexp._query.expressions import Expression, Field, Joined, fields_of
+from molexp._query.expressions import Condition, Expression, Field, Joined, fields_of
 from molexp._storage import layout
 from molexp._values.documents import decode, decode_object, encode, leaf
 from molexp._values.ids import spelled
 from molexp._values.status import RunStatus
-from molexp.errors import CorruptRecordError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, StoreError
 
 if TYPE_CHECKING:
     from molexp.contracts import Store
@@ -38,7 +39,6 @@ RUN_ROOTS = (
     *("execution_history", "imported_from"),
 )
 ASSET_ROOTS = (*ASSETS.columns, *ASSETS.owners, "id", "attempt", "task", "key", "content_hash", "distribution")
-
 
 _COLUMNS = {column.name: column for column in COLUMNS}
 
@@ -73,6 +73,11 @@ class Question(Struct):
         found = [*chain.from_iterable(map(fields_of, self.where))]
         return found if self.sort is None else [*found, self.sort]
 
+    def of_archived(self) -> Question:
+        """Return the question about all archived runs that it leaves out, if it leaves out any."""
+        *where, _ = self.where
+        return replace(self, where=[*where, Condition(Field(("archived",)), "==", True)], limit=None, sort=None)
+
 
 Row = tuple[str, bytes]
 """A path, and a stored document."""
@@ -104,34 +109,24 @@ def _is_of_kinds(fields: Iterable[Field]) -> bool:
     return any(one.parts[0] == "fields" for one in fields)
 
 
-class Asking:
+class Asking(Struct):
     """Answers questions about the runs of a workspace, or about its assets.
 
-    Args:
+    Attributes:
         store: The workspace's.
         index: its index, up to date.
-        assets: Ask about assets, and not about runs.
+        table: the one that is asked: `RUNS` or `ASSETS`.
         generation: the one in which the index is up to date.
         is_there: asked which of some paths are there, before they are returned; takes out of the index those that are not.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        index: Index,
-        *,
-        assets: bool,
-        generation: str,
-        is_there: Callable[[set[str]], set[str]] = set,
-    ) -> None:
-        self._store = store
-        self._index = index
-        self._assets = assets
-        self.generation = generation
-        self.is_there = is_there
-        self._table: Table = ASSETS if assets else RUNS
-        self._as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-        self._origins: dict[str, Mapping[str, Any]] = {}
+    store: Store
+    index: Index
+    table: Table
+    generation: str = ""
+    is_there: Callable[[set[str]], set[str]] = set
+    _as_read: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    _origins: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def answer(self, question: Question, *, surely: bool = False) -> list[Row] | None:
         """Return the rows; None if the index has to be brought up to date again.
@@ -143,8 +138,8 @@ class Asking:
             question: The question.
             surely: Answer anyway.
         """
-        with self._index.reading():  # numbers and documents of one state: others may change it, or begin it anew
-            if not surely and self._index.generation != self.generation:
+        with self.index.reading():  # numbers and documents of one state: others may change it, or begin it anew
+            if not surely and self.index.generation != self.generation:
                 return None
             plan = self.plan(question)
             found: list[Row] = []
@@ -154,9 +149,9 @@ class Asking:
                     break
             before = None
             if question.after and not plan.sorts:
-                number = position_of(self._index, question.after, None, lambda _: None).number
+                number = position_of(self.index, question.after, None, lambda _: None).number
                 (before,) = self.page([number])
-        paths = {path for path, _ in found}
+        paths = set(dict(found))
         if not surely and self.is_there(paths) < paths:
             return None
         if not plan.sorts and question.sort is not None:
@@ -166,7 +161,7 @@ class Asking:
 
     def plan(self, question: Question) -> Plan:
         """Divide the work between SQL and documents, for the state that the index is in."""
-        compiler = Compiler(self._index, self._table)
+        compiler = Compiler(self.index, self.table)
         conditions, rest = list[Sql](), list[Expression]()
         self._as_read = question.as_read
         for expression in question.where:
@@ -192,24 +187,24 @@ class Asking:
     def numbers(self, plan: Plan, question: Question) -> array[int]:
         """Return the numbers of the rows that SQL finds, in order."""
         limit = question.limit if plan.sorts and question.limit is not None and not plan.checks else -1
-        table, order = self._table, plan.order
+        table, order = self.table, plan.order
         tables, tie = table.tables, table.tie
-        if self._assets:
+        if table is ASSETS:
             tables, tie, order = read_assets(tables, tie, order, plan.where, question.fields())
         elif isinstance(order, str) and order != BY_TIME and len(question.where) == question.hides:
             tables = f"{tables} NOT INDEXED"  # all are read: in the order of the file, which costs half
         position = None
         if question.after and plan.sorts:
-            position = position_of(self._index, question.after, plan.order, partial(self._cell, field=question.sort))
+            position = position_of(self.index, question.after, plan.order, partial(self._cell, field=question.sort))
         seeks = Seeking(tie, order, (plan.where, plan.bound), position, question.descending)
-        for sql, values in () if self._assets else seeks.first_statements(limit):
-            if len(found := self._index.numbers(f"{sql} LIMIT {limit}", values)) == limit:
+        for sql, values in () if table is ASSETS else seeks.first_statements(limit):
+            if len(found := self.index.numbers(f"{sql} LIMIT {limit}", values)) == limit:
                 return found
         plain = f"SELECT {table.number} FROM {tables} WHERE {table.shown}"  # noqa: S608 - constants
         found = array("q")
         for sql, values in seeks.statements(plain):
             if limit < 0 or len(found) < limit:
-                found += self._index.numbers(f"{sql} LIMIT {limit if limit < 0 else limit - len(found)}", values)
+                found += self.index.numbers(f"{sql} LIMIT {limit if limit < 0 else limit - len(found)}", values)
         return found
 
     def _cell(self, number: int, field: Field | None) -> Any:
@@ -219,7 +214,7 @@ class Asking:
 
     def count(self, question: Question) -> int:
         """Return how many rows there are, by the state that the index is in."""
-        with self._index.reading():
+        with self.index.reading():
             plan = self.plan(question)
             numbers = self.numbers(plan, question)
             return len(self.page(numbers, plan.checks)) if plan.checks else len(numbers)
@@ -230,7 +225,7 @@ class Asking:
 
     def _documents(self, numbers: Sequence[int], checks: Sequence[Check]) -> Iterator[list[Row]]:
         """Yield the rows of these numbers, as far as they pass the checks."""
-        table, number = self._table, self._table.number
+        table, number = self.table, self.table.number
         for start in range(0, len(numbers), _AT_ONCE):
             some = numbers[start : start + _AT_ONCE]
             sql = (
@@ -238,17 +233,24 @@ class Asking:
                 f"LEFT JOIN {table.documents} d ON d.id = {number} "
                 f"WHERE {number} IN ({', '.join('?' * len(some))})"
             )
-            found = {one[0]: one[1:] for one in self._index.select(sql, some)}
-            rows = [(row[0], sound(*row)) for one in some if (row := found.get(one))]
-            if self._index.queued:
-                rows = [(path, self._as_of_now(path, document)) for path, document in rows]
-            if checks:
-                rows = [row for row in rows if (known := _document_of(row)) and all(check(known) for check in checks)]
+            found = {one[0]: one[1:] for one in self.index.select(sql, some)}
+            rows: list[Row] = []
+            for one in some:
+                if (row := found.get(one)) is None:
+                    continue
+                path, document = row[0], sound(*row)
+                if self.index.queued:
+                    document = self._as_of_now(path, document)
+                if checks:
+                    known = _document_of((path, document))
+                    if not all(check(known) for check in checks):
+                        continue
+                rows.append((path, document))
             yield rows
 
     def _as_of_now(self, path: str, data: bytes) -> bytes:
         """Return a document, which says so if it is that of a run that is queued."""
-        if (one := self._index.queued.get(path)) is None:
+        if (one := self.index.queued.get(path)) is None:
             return data
         document = decode(data, path)
         history = document.get("execution_history")
@@ -259,7 +261,7 @@ class Asking:
     # -------------------------------------------------------------------------------------------------------- in documents
 
     def _look_up(self, document: Mapping[str, Any], field: Field) -> Any:
-        if not self._assets:
+        if self.table is RUNS:
             return look_up(document, field, self._origin)
         document = self._as_read(document) if self._as_read is not None and field.parts[0] == "fields" else document
         return _of_asset(document, field)
@@ -270,7 +272,7 @@ class Asking:
         if known not in self._origins:
             key = layout.provenance(known)
             try:
-                self._origins[known] = decode_object(self._store.read(key), key)
+                self._origins[known] = decode_object(self.store.read(key), key)
             except (StoreError, CorruptRecordError):
                 self._origins[known] = {}
         return self._origins[known]
@@ -290,50 +292,6 @@ class Asking:
         if isinstance(value, int | float):
             return (0, value)
         return (1, value) if isinstance(value, str) else (2, f"{type(value).__name__} {value}")
-
-
-def position_of(index: Index, path: str, order: str | Place | None, read: Callable[[int], Any]) -> Position:
-    """Return the place of a run in an order.
-
-    Args:
-        index: the index.
-        path: the run's path.
-        order: the column, or the place of the cells, that runs are sorted by.
-        read: returns the cell that the run of a number has in that place.
-
-    Raises:
-        NotFoundError: there is no such run.
-    """
-    column = order if isinstance(order, str) else "NULL"
-    sql = f"SELECT e.id, e.created_at, {column} FROM entities e WHERE e.path = ? AND e.shown = 1"  # noqa: S608 - compiled
-    found = index.select(sql, (path,))
-    if not found:
-        raise NotFoundError("run", path)
-    ((number, created_at, value),) = found
-    if isinstance(order, Place):
-        value = read(number)
-    return Position(number, None if isinstance(value, bytes) else value, created_at, path)
-
-
-def with_row(rows: list[tuple[str, bytes]], row: tuple[str, bytes] | None) -> list[tuple[str, bytes]]:
-    """Return rows in the order of their creation, with one more among them, if they do not have it.
-
-    A run from which an answer is read on may have changed, and no longer belong to it; its place in the order tells where to begin.
-    """
-    if row is None or any(path == row[0] for path, _ in rows):
-        return rows
-    place = bisect(rows, _age(row), key=_age)
-    return [*rows[:place], row, *rows[place:]]
-
-
-def _age(row: tuple[str, bytes]) -> tuple[str, str]:
-    return str(decode(row[1], row[0]).get("created_at") or ""), row[0]
-
-
-def following(rows: list[tuple[str, bytes]], path: str) -> list[tuple[str, bytes]]:
-    """Return those of some rows that come after that of a run, which is among them; all of them for ""."""
-    places = [place for place, (found, _) in enumerate(rows) if found == path]
-    return rows[places[0] + 1 :] if places else rows
 
 
 def _document_of(row: Row) -> dict[str, Any]:

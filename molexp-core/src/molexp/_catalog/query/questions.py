@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Protocol, TypedDict
 
 from molexp._catalog.index.columns import STATISTICS
@@ -101,17 +102,16 @@ def about_runs(where: str | None, filters: RunFilters, limit: int | None = None,
     for tag in [tags] if isinstance(tags, str) else tags:
         ask(Condition(Field(("tags",)), "contains", tag))
     params = filters.get("params") or {}
-    if not (isinstance(params, Mapping) and all(isinstance(name, str) for name in params)):
+    if params and not (isinstance(params, Mapping) and all(isinstance(name, str) for name in params)):
         raise TypeError(f"params are a mapping of names to values, not {params!r:.80}.")
     for name, value in params.items():
         ask_for_parameter(question, name, plain(value, where=f"params.{name}", nan=True, refer=path_text))
     if (sort := filters.get("sort")) is not None:
         question.descending = (sort := named(sort, "A column")).startswith("-")
         question.sort = sort_field(sort.removeprefix("-"))
-    archived = Field(("archived",))
-    question.hides = not filters.get("archived") and archived not in question.fields()
-    if question.hides:
-        ask(Condition(archived, "==", False))
+    if not filters.get("archived") and ("archived",) not in map(attrgetter("parts"), question.fields()):
+        question.hides = True
+        ask(Condition(Field(("archived",)), "==", False))
     return question
 
 

@@ -90,17 +90,16 @@ def status_of(index: Index) -> str:
     return f"CASE WHEN e.status IN ('succeeded', 'running') THEN e.status ELSE {now} END"
 
 
-class Compiler:
+class Compiler(Struct, frozen=True):
     """Compiles for one state of the index.
 
-    Args:
+    Attributes:
         index: the index.
         table: The table that is asked.
     """
 
-    def __init__(self, index: Index, table: Table) -> None:
-        self._index = index
-        self._table = table
+    index: Index
+    table: Table
 
     def split(self, expression: Expression) -> tuple[list[Sql], list[Expression]]:
         """Return what SQL answers of an expression, and what is left; both must be true."""
@@ -115,7 +114,7 @@ class Compiler:
                 within.setdefault(found.owner, []).append(found)
             elif found is not None:
                 conditions.append(found)
-                if self._table is RUNS and isinstance(part, Condition) and _is_rare(part):
+                if self.table is RUNS and isinstance(part, Condition) and _is_rare(part):
                     conditions.append((f"e.{RARE}", []))
             else:
                 rest.append(part)
@@ -129,7 +128,7 @@ class Compiler:
         if place is None or not place.name or place.owner != "e.id" or self._has_below(field):
             return None
         sql = f"SELECT 1 FROM {place.table} WHERE name = ? AND {place.column} >= x'' AND {place.column} <> ? LIMIT 1"  # noqa: S608 - constants
-        return None if self._index.select(sql, (place.name, NAN)) else place
+        return None if self.index.select(sql, (place.name, NAN)) else place
 
     # ------------------------------------------------------------------------------------------------------------ joining
 
@@ -168,34 +167,34 @@ class Compiler:
         return _Cells(place.owner, place.table, (f"name = ? AND {found[0]}", [place.name, *found[1]]), is_narrow)
 
     def _column(self, field: Field) -> tuple[str, Type] | None:
-        if self._table is RUNS and field.parts == ("status",):
-            return status_of(self._index), "text"
-        return self._table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
+        if self.table is RUNS and field.parts == ("status",):
+            return status_of(self.index), "text"
+        return self.table.columns.get(field.parts[0]) if len(field.parts) == 1 else None
 
     # -------------------------------------------------------------------------------------------------------------- cells
 
     def _place(self, field: Field, suffix: str = "") -> Place | None:
         """Return where a field's cells are; None if documents must be asked."""
         root, *below = field.parts
-        owner = self._table.owners.get(root)
+        owner = self.table.owners.get(root)
         if owner is None or not (below or root in WHOLE):
             return None
         metric = root == "metrics" and owner == "e.id"
-        parts = (self._table.prefix + ".".join(field.parts[:-1] if metric else field.parts)).split(".")
+        parts = (self.table.prefix + ".".join(field.parts[:-1] if metric else field.parts)).split(".")
         name = ".".join(parts) + suffix
         names = [name, *accumulate(parts[:-1], "{}.{}".format)]  # its own, and those it is nested in
         sql = f"SELECT name, id, partial FROM names WHERE name IN ({', '.join('?' * len(names))})"  # noqa: S608 - constants
         number = 0
-        for known, its, partial in self._index.select(sql, names):
+        for known, its, partial in self.index.select(sql, names):
             if partial:
                 return None
             number = its if known == name else number
         return Place(owner, number, *((METRICS, field.parts[-1]) if metric else ()))
 
     def _has_below(self, field: Field) -> bool:
-        name = self._table.prefix + ".".join(field.parts)
+        name = self.table.prefix + ".".join(field.parts)
         sql = "SELECT 1 FROM names WHERE name > ? AND name < ? LIMIT 1"
-        return bool(self._index.select(sql, (f"{name}.", f"{name}/")))
+        return bool(self.index.select(sql, (f"{name}.", f"{name}/")))
 
 
 _HELD: dict[Type, Any] = {"text": str, "integer": int | float, "real": int | float, "flag": bool}
@@ -355,7 +354,8 @@ class Seeking(NamedTuple):
         if isinstance(order, Place):
             place = order._asdict()
             if position is None or has_value:
-                past, values = _past(f"s.{order.column}", position, descending=descending)
+                column = f"s.{order.column}"
+                past, values = ("", []) if position is None else _past(column, position, descending=descending)
                 yield _BY_CELLS_SQL.format(**place, where=sql + past, direction=direction), [*bound, *values]
             sql, order = sql + _WITHOUT.format(**place), None
         elif order is not None and position is not None:
@@ -383,7 +383,7 @@ class Seeking(NamedTuple):
         if isinstance(order, Place):
             if order.table != METRICS:  # cells of other fields are in the order of their values
                 return
-            past, values = _past("s.value", position, descending=descending)
+            past, values = ("", []) if position is None else _past("s.value", position, descending=descending)
             from_here = f" AND {order.column} {sign}= ?" if position is not None else ""
             last = "min" if descending else "max"
             place = order._asdict()
@@ -397,9 +397,8 @@ class Seeking(NamedTuple):
         by, past, values = tie, "", list[Any]()
         if order is not None:
             by = f"{order}{direction} NULLS LAST, {tie}"
-            past, values = _past(order, position, descending=descending)
-        elif position is not None:
-            past, values = _after(position)
+        if position is not None:
+            past, values = _after(position) if order is None else _past(order, position, descending=descending)
         yield _FIRST_SQL.format(past=past, by=by, where=sql, first=FIRST), [*values, *bound]
 
 
@@ -424,10 +423,8 @@ def read_assets(
     return tables, f"+{tie}", f"+{order}" if isinstance(order, str) else order
 
 
-def _past(column: str, position: Position | None, *, descending: bool) -> Sql:
+def _past(column: str, position: Position, *, descending: bool) -> Sql:
     """Return the condition on rows with a value in the column that come after a position with one."""
-    if position is None:
-        return "", []
     sign, (tie, values) = "<" if descending else ">", _after(position)
     return f" AND {column} {sign}= ? AND ({column} {sign} ?{tie.replace(' AND', ' OR', 1)})", [
         position.value,

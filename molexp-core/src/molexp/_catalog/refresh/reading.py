@@ -231,19 +231,18 @@ def number_of_snapshot(key: str) -> int:
 # --------------------------------------------------------------------------------------------------------------- files
 
 
-class Folder:
+class Folder(Struct, frozen=True):
     """Folds what lies at paths.
 
-    Args:
+    Attributes:
         store: the workspace's.
         observer: judges the owners of attempts without an end.
         look: returns what a key looks like, as `Walker.stamp` does; "" where that is not to be had.
     """
 
-    def __init__(self, store: Store, observer: Observer, look: Callable[[str], str]) -> None:
-        self._store = store
-        self._observer = observer
-        self._look = look
+    store: Store
+    observer: Observer
+    look: Callable[[str], str]
 
     def fold(
         self, paths: Iterable[str], problems: Mapping[str, Mapping[str, str]] | None = None
@@ -260,7 +259,7 @@ class Folder:
             read = self._run if layout.is_run(path) else partial(self._data, problems=(problems or {}).get(path, {}))
             entry = read(path)
             if entry is not None and entry.problems:
-                stamps = {key: stamp for key in entry.problems if (stamp := self._look(key))}
+                stamps = {key: stamp for key in entry.problems if (stamp := self.look(key))}
                 # They have to be older than what is read: that may be mended meanwhile.
                 if stamps and (entry := read(path)) is not None:
                     entry.stamps = stamps
@@ -273,7 +272,7 @@ class Folder:
     def is_there(self, path: str) -> bool:
         """Tell whether there is a run or scope at a path, as far as can be told."""
         try:
-            return is_defined(self._store, path)
+            return is_defined(self.store, path)
         except OUTAGES:
             raise
         except StoreError:
@@ -292,8 +291,8 @@ class Folder:
         try:
             if not name.startswith(BORN):
                 # Whoever waited for what is gone may have fenced it.
-                return self._store.stat(_key_of(path, name)).size != len(VOID)
-            return f"{BORN}{read_definition(self._store, path, {}).get('token')}" == name
+                return self.store.stat(_key_of(path, name)).size != len(VOID)
+            return f"{BORN}{read_definition(self.store, path, {}).get('token')}" == name
         except OUTAGES:
             raise
         except NotFoundError:
@@ -304,10 +303,10 @@ class Folder:
     def _run(self, path: str) -> Entry | None:
         document, stamp = layout.document(path), ""
         try:
-            if not self._store.slow:  # looking is cheap
+            if not self.store.slow:  # looking is cheap
                 with suppress(StoreError):
-                    stamp = self._store.stat(document).version
-            state = read_run(self._store, path, self._observer)
+                    stamp = self.store.stat(document).version
+            state = read_run(self.store, path, self.observer)
         except OUTAGES:
             raise
         except NotFoundError as error:
@@ -324,7 +323,7 @@ class Folder:
             unclear = {key: why for key, why in state.problems.items() if layout.is_edit(key)}
             return Entry(path, None, False, cover, problems=unclear, stamp=stamp)
         is_open = bool(state.attempts) and not state.attempts[-1].ended
-        entry = Entry(path, full_row(self._store, state, path), is_open, cover, problems=state.problems, stamp=stamp)
+        entry = Entry(path, full_row(self.store, state, path), is_open, cover, problems=state.problems, stamp=stamp)
         _add_recorded(entry, state)
         return entry
 
@@ -332,15 +331,15 @@ class Folder:
         entry = Entry(scope, None, False, problems=dict(problems))
         document, base = layout.document(scope), layout.below(scope, layout.DATA)
         with _noting(entry, document), suppress(KeyNotFoundError):
-            decode_document(self._store.read(document), document)
+            decode_document(self.store.read(document), document)
         with _noting(entry, base):
-            for folder in self._store.children(base).folders:
+            for folder in self.store.children(base).folders:
                 self._versions(f"{base}/{folder}", entry)
         return entry if entry.assets or entry.problems or self.is_there(scope) else None
 
     def _versions(self, folder: str, entry: Entry) -> None:
         with _noting(entry, folder):
-            for file in self._store.children(folder).entries:
+            for file in self.store.children(folder).entries:
                 name = file.key.rpartition("/")[2]
                 if name.endswith(".json") and is_number(name[:-5]) and file.size != len(VOID):
                     entry.cover[file.key] = 0
@@ -348,7 +347,7 @@ class Folder:
                         self._version(file.key, entry)
 
     def _version(self, key: str, entry: Entry) -> None:
-        record = decode_document(self._store.read(key), key)
+        record = decode_document(self.store.read(key), key)
         if record.get("type") == "data":
             entry.assets.append(record)
             if reason := absurd(record):
@@ -381,8 +380,8 @@ def full_row(store: Store, state: RunState, path: str) -> dict[str, Any]:
     row.pop("token", None)
     row["project"], row["experiment"], folder = path.split("/")  # wherever it was moved to
     row["id"] = spelled(row.get("id"), folder)
-    if found := run_metrics(store, path, state):
-        row |= found | {"metrics": packed(found["metrics"])}
+    if found := run_metrics(store, path, state, packed):
+        row |= found
     return row
 
 

@@ -11,7 +11,6 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from molexp._catalog.index.index import Folder as Listed
 from molexp._catalog.index.place import VERSION
 from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
-from molexp._catalog.refresh.reading import OUTAGES, News, newest_snapshot, read_news
+from molexp._catalog.refresh.reading import OUTAGES, Folder, News, newest_snapshot, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
 from molexp._record.leases import listed_leases
 from molexp._storage import layout
@@ -32,7 +31,6 @@ from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
 
 if TYPE_CHECKING:
-    from molexp._catalog.refresh.reading import Folder
     from molexp._recording.session import RecordingSession
     from molexp.contracts import Store
 
@@ -132,7 +130,7 @@ class Refresher:
         waiting = (known.pending | news.announced) - news.withdrawn
         leases = listed_leases(self._store)
         touched = owners_of(waiting | news.withdrawn) | known.open | ({*map(layout.leased, leases)} - {""})
-        there = self._ahead(touched)
+        there = self._ahead(touched, waiting)
         findings.settled = self._settled(waiting, there)  # by listings that are older than all that is read
         findings.pending = news.announced - findings.settled  # older hints may have been retired
         again = set()
@@ -181,19 +179,17 @@ class Refresher:
         )
 
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
-        from molexp._catalog.refresh.reading import Folder
-
         observer = self._session.observer if leases is None else self._session.observer.seeing(leases)
         return Folder(store or self._store, observer, self._walker.stamp)
 
-    def _ahead(self, paths: Iterable[str]) -> Store:
-        """Return the store; where asking is slow, with the answers that a fold of these paths needs."""
+    def _ahead(self, paths: Iterable[str], hints: Iterable[Hint] = ()) -> Store:
+        """Return the store; where asking is slow, with the answers at hand that a fold of these paths needs, and `_settled`."""
         if not self._store.slow:
             return self._store
         from molexp._record.prefetch import ReadAhead
 
         ahead = ReadAhead(self._store)
-        ahead.fetch(paths)
+        ahead.fetch(paths, {key for _, key in hints})
         return ahead
 
     def _finish(self, findings: Findings) -> bool:
@@ -238,8 +234,9 @@ class Refresher:
             for start in range(0, len(there), _AT_ONCE):
                 tell(start)
                 some = there[start : start + _AT_ONCE]
-                ahead, these = self._ahead(some), set(some)
-                settled |= self._settled({hint for hint in news.announced if layout.owner_of(hint[1]) in these}, ahead)
+                these = set(some)
+                ahead = self._ahead(some, hints := {one for one in news.announced if layout.owner_of(one[1]) in these})
+                settled |= self._settled(hints, ahead)
                 entries, missing = fold_many(partial(self._folder(leases, ahead).fold, problems=found.problems), some)
                 gone |= missing
                 for entry in entries:
@@ -414,9 +411,16 @@ class Refresher:
     @staticmethod
     def _settled(waiting: Iterable[Hint], store: Store) -> set[Hint]:
         """Return those of the announced keys that are there."""
-        announced = [*{key for _, key in waiting}]
-        there = {*compress(announced, store.each(partial(_is_there, store), announced))}
-        return {hint for hint in waiting if hint[1] in there}
+        found = set[Hint]()
+        for hint in waiting:
+            try:
+                if store.exists(hint[1]):
+                    found.add(hint)
+            except OUTAGES:
+                raise
+            except StoreError:
+                continue
+        return found
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
@@ -432,12 +436,3 @@ class Refresher:
                 except (StoreError, CorruptRecordError):
                     continue
         return found
-
-
-def _is_there(store: Store, key: str) -> bool:
-    try:
-        return store.exists(key)
-    except OUTAGES:
-        raise
-    except StoreError:
-        return False
