@@ -121,6 +121,23 @@ def test_a_claim_is_waited_for(lab, lab_exp, monkeypatch):
     assert lab.workspace().Project("metals")._definition == lab_exp.project._definition
 
 
+def test_a_run_that_is_filled_right_after_it_was_read_is_the_one_that_is_there(lab, lab_run, monkeypatch):
+    store, key = type(lab_run._session.store), "projects/metals/experiments/cu/runs/one/run.json"
+    good, read = lab.store.read(key), store.read
+    lab.store.write(key, b"")
+
+    def read_then_fill(self, asked, *where):
+        found = read(self, asked, *where)
+        if asked == key:
+            monkeypatch.undo()
+            lab.store.write(key, good)
+        return found
+
+    monkeypatch.setattr(store, "read", read_then_fill)
+
+    assert lab.workspace().project("metals").experiment("cu").Run({"b": 1}, id="one") == lab_run
+
+
 def test_who_was_taken_for_dead_finds_his_name_taken(lab, script):
     """It was stopped between its claim and the content, for longer than anybody waits."""
     done = script(

@@ -277,7 +277,7 @@ def _existing(experiment: Parent, id: str, given: Mapping[str, Any], hint: str) 
     except CorruptRecordError:
         if is_claim(experiment._session.store, layout.document(path)):
             return None  # it is being made, or whoever was to make it died before it was acknowledged
-        raise
+        stored = read_definition(experiment._session.store, path, {})  # it may have been filled since
     if read_edits(there, path).deleted:
         raise ConflictError(
             "run",
