@@ -268,6 +268,28 @@ def test_a_folder_with_the_parameters_of_a_run_that_is_there_is_refused(molexp, 
     assert "old/a1 is refused" in done.err
 
 
+def test_an_import_reads_none_of_the_runs_that_no_folder_would_be(molexp, lab, here, monkeypatch):
+    exp = lab.Project("m").Experiment("cu")
+    for number in (1, 2, 3, 4):
+        with exp.derived_run({"a": number}).start():
+            pass
+    dress(here / "old" / "a1", 0)
+    dress(here / "old" / "a5", 0)
+    assert molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu").code == 1
+    read, document = [], vars(me.RunRow)["document"].fget
+
+    def noted(row):
+        read.append(row.path)
+        return document(row)
+
+    monkeypatch.setattr(me.RunRow, "document", property(noted))
+
+    done = molexp("-w", "lab", "import", "old", "a{a:int}", "--to", "m/cu", "--dry-run")
+
+    assert [line.split()[:2] for line in done.lines()[1:]] == [["old/a5", "there"]]
+    assert set(read) == {exp.derived_run({"a": 1}).path, exp.derived_run({"a": 5}).path}
+
+
 def test_a_run_that_was_given_another_id_stands_in_no_ones_way(molexp, lab, here):
     with lab.Project("m").Experiment("cu").Run({"a": 1}, id="mine").start():
         pass

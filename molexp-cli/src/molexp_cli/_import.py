@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import molexp
 
 _SHOWN = 20  # folders that are told of what was left out
+_AT_ONCE = 500  # runs of one question
 _NEW, _THERE, _AGAIN = "import", "there", "again"
 
 
@@ -139,8 +140,9 @@ def import_folders(
     _checked(ctx, [one for one in (params, status, exit_code, started, ended) if one])
     if not (results or status or exit_code or failed_if):
         say("without --results, --status, --exit-code or --failed-if, every folder with a file counts as succeeded")
-    known, taken = _known(ctx, workspace, f"{project}/{name}")
-    plan = _plan(folder, Pattern(pattern), rules, taken)
+    there = _there(ctx, workspace, project, name)
+    known = _imported(there) if there is not None else {}
+    plan = _plan(folder, Pattern(pattern), rules, there)
     actions = [
         _AGAIN if known.get(spelled(old.folder)) is False else _THERE if spelled(old.folder) in known else _NEW
         for old in plan.old
@@ -195,20 +197,22 @@ class _Taken(NamedTuple):
     name: str
 
 
-def _plan(folder: Path, pattern: Pattern, rules: Rules, taken: dict[str, _Taken]) -> _Plan:
+def _plan(folder: Path, pattern: Pattern, rules: Rules, there: molexp.Experiment | None) -> _Plan:
     import molexp
 
     plan = _Plan([], [], [], [])
+    fitting: dict[Path, tuple[Old, str]] = {}
     for found in pattern.find(Path(os.path.abspath(folder))):
         if isinstance(found, LeftOut):
             plan.left_out.append(found)
             continue
         try:
             old = read_old(found, rules)
-            identity = _identity(old.parameters, old.replica)
+            fitting[old.folder] = old, _identity(old.parameters, old.replica)
         except (UnfitError, molexp.SerializationError) as error:
             plan.left_out.append(LeftOut(found.folder, str(error)))
-            continue
+    taken = _taken(there, [old for old, _ in fitting.values()]) if there is not None else {}
+    for old, identity in fitting.values():
         this = _Taken(spelled(old.folder), _nearby(old.folder))
         other = taken.setdefault(identity, this)
         if other.folder != this.folder:
@@ -235,27 +239,38 @@ def _identity(parameters: Any, replica: Any) -> str:
     return canonical_json([canonical_json(parameters, where="parameters"), replica])
 
 
-def _known(ctx: typer.Context, workspace: str | None, path: str) -> tuple[dict[str, bool], dict[str, _Taken]]:
-    """Return the folders that were imported into the experiment before, and whether to the end; and its runs by identity."""
+def _there(ctx: typer.Context, workspace: str | None, project: str, name: str) -> molexp.Experiment | None:
+    """Return the experiment, if it is there."""
     import molexp
 
-    project, _, name = path.partition("/")
     try:
-        here = located(ctx, workspace)
-        experiment = here.project(project).experiment(name)
+        return located(ctx, workspace).project(project).experiment(name)
     except molexp.NotFoundError:
-        return {}, {}
-    known, taken = {}, {}
-    for row in here.catalog.runs('status != "pending"', experiment=path, archived=True):
-        said = row.document.get("imported_from") or {}
-        place = str(said["folder"]) if "folder" in said else ""
-        if said:
-            known[place] = bool(said.get("at"))
-        own = row.document.get("own_parameters") or {}
-        if not row.config and row.id == experiment.derived_id(own, replica=row.replica):  # others may have the same
-            name = f"the run {row.path}" + (f", which was imported from {place}" if place else "")
-            taken[_identity(own, row.replica)] = _Taken(place, name)
-    return known, taken
+        return None
+
+
+def _rows(experiment: molexp.Experiment, where: str) -> molexp.Rows[molexp.RunRow]:
+    return experiment.project.workspace.catalog.runs(where, experiment=experiment.path, archived=True)
+
+
+def _imported(experiment: molexp.Experiment) -> dict[str, bool]:
+    """Return the folders that were imported into an experiment before, and whether to the end."""
+    said = [row.document.get("imported_from") or {} for row in _rows(experiment, "imported == true")]
+    return {str(one.get("folder") or ""): bool(one.get("at")) for one in said}
+
+
+def _taken(experiment: molexp.Experiment, old: Sequence[Old]) -> dict[str, _Taken]:
+    """Return the runs of an experiment that folders would be, by identity; only these are looked up, however many there are."""
+    ids = [experiment.derived_id(one.parameters, replica=one.replica) for one in old]
+    found = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = ", ".join(f'"{one}"' for one in ids[start : start + _AT_ONCE])
+        for row in _rows(experiment, f'status != "pending" and id in [{some}]'):
+            if not row.config:  # others may have the same parameters
+                place = str((row.document.get("imported_from") or {}).get("folder") or "")
+                name = f"the run {row.path}" + (f", which was imported from {place}" if place else "")
+                found[_identity(row.document.get("own_parameters") or {}, row.replica)] = _Taken(place, name)
+    return found
 
 
 def _record(experiment: molexp.Experiment, plan: _Plan, *, link: bool, tags: Sequence[str]) -> _Outcome:
