@@ -184,7 +184,7 @@ class RunContext(Leavable, Context):
         try:
             self._end(judge(error, self.run.path), error)
         except MolexpError as worse:
-            error.add_note(f"And the run could not be ended: {worse}")
+            error.add_note("\n".join((f"And the run could not be ended: {worse}", *getattr(worse, "__notes__", ()))))
 
     @property
     def _coordinator(self) -> Attempt:
