@@ -251,6 +251,23 @@ def test_what_is_disabled_is_not_imported_even_if_it_is_listed(site):
         manager.asset_kind("a")
 
 
+@pytest.mark.parametrize(
+    ("environment", "advice"),
+    [
+        ({"MOLEXP_PLUGINS": "beta"}, "Add them to MOLEXP_PLUGINS, or unset it."),
+        ({"MOLEXP_DISABLE_PLUGINS": "alpha"}, "Take them out of MOLEXP_DISABLE_PLUGINS."),
+    ],
+)
+def test_of_what_is_switched_off_the_error_says_how_to_switch_it_on(site, environment, advice):
+    site.install_kind("alpha", "a")
+    site.install_kind("beta", "b")
+
+    with pytest.raises(PluginLoadError) as caught:
+        site.manager(**environment).asset_kind("a")
+    assert caught.value.hint == advice
+    assert str(caught.value).endswith(f"\n{advice}")
+
+
 def test_a_built_in_has_no_privilege_and_its_absence_is_explained(site):
     site.install_kind("molexp-core", "artifact", entry_points={"core": "molexp_core"})
     site.install_kind("alpha", "a")

@@ -85,6 +85,60 @@ def test_a_run_of_a_newer_version_is_read_and_never_written(place, exp, way):
     assert place.everything() == before
 
 
+@pytest.mark.parametrize("newer", ["run.json", "executions/1.end.json"])
+def test_a_run_of_a_newer_version_is_not_repaired(place, exp, newer):
+    finished(exp)
+    place.change(f"{RUN}/run.json", status="running")
+    place.change(f"{RUN}/{newer}", schema=99, novelty="kept")
+    before = place.record()
+    written = place.store.read(f"{RUN}/run.json")
+
+    (finding,) = place.load().fsck(repair=True).findings
+
+    assert (finding.key, finding.done) == (f"{RUN}/run.json", "")
+    assert finding.what.startswith(f"it does not show the newest end. '{RUN}/{newer}' has schema 99")
+    assert (place.record(), place.store.read(f"{RUN}/run.json")) == (before, written)
+
+
+def test_a_run_with_an_end_of_a_newer_version_gets_no_other_attempt(place, exp):
+    run = finished(exp)
+    place.change(f"{RUN}/executions/1.end.json", schema=99)
+    before = place.everything()
+
+    with pytest.raises(me.SchemaError, match=r"1\.end\.json' has schema 99"):
+        place.load().run(run.path).start()
+    assert place.everything() == before
+
+
+def test_settings_of_a_newer_version_count_and_are_not_replaced(place, ws):
+    ws.configure(durability="never")
+    place.change("settings/1.json", schema=99, novelty="kept")
+    before = place.everything()
+
+    assert place.load().settings == {"durability": "never"}
+    with pytest.raises(me.SchemaError, match="schema 99"):
+        place.load().configure(durability="end")
+    assert place.everything() == before
+
+
+def test_data_of_a_newer_version_get_no_other_version(place, exp, tmp_path):
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"a")
+    exp.data_assets.import_asset("a", source)
+    place.change("projects/metals/experiments/cu/data/a/1.json", schema=99, novelty="kept")
+    before = place.everything()
+
+    (known,) = exp.data_assets.versions("a")
+    assert isinstance(known, me.UnknownAsset)
+    assert exp.data_assets["a"] == known
+    for content in (b"a", b"b"):
+        source.write_bytes(content)
+        with pytest.raises(me.SchemaError, match="schema 99"):
+            exp.data_assets.import_asset("a", source, action="move")
+    assert place.everything() == before
+    assert source.read_bytes() == b"b"
+
+
 def test_an_experiment_of_a_newer_version_gets_no_revision(place, exp):
     place.change("projects/metals/experiments/cu/experiment.json", schema=99)
     before = place.everything()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +25,7 @@ from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.hashing import folder_hash, hash_of, hashed, tree_of
 from molexp._storage.local_keys import holds_workspace, key_of
-from molexp._values.documents import encode_pretty
+from molexp._values.documents import encode_pretty, refuse_newer
 from molexp._values.ids import asset_id, check_payload_name, fold_name, labels, nearest, new_token, slug
 from molexp._values.times import utc_now
 from molexp.contracts import RemotePath
@@ -34,6 +34,7 @@ from molexp.errors import (
     CorruptRecordError,
     KeyExistsError,
     NotFoundError,
+    SchemaError,
     UnsupportedOperationError,
 )
 
@@ -157,6 +158,7 @@ class DataAssets(Mapping[str, DataAsset]):
             InvalidNameError: the name cannot be used.
             UnsupportedOperationError: the store cannot link, or not from where the source lies.
             PluginMissingError: nothing that is installed provides the URL's scheme.
+            SchemaError: a newer MolExp wrote the newest version.
             ValueError: another action, a folder without files, a pipe or a device, a move of what the workspace holds
                 already or lies in, or anything but a copy of what is not local.
         """
@@ -195,8 +197,11 @@ class DataAssets(Mapping[str, DataAsset]):
             "external": action in ("symlink", "hardlink")
             and (inside is None or (ours is not None and said(ours, "external") is True)),
         }
-        # After an error, what was brought is `gc`'s.
-        record = self._publish(name, brought, origin, tags, moved=action == "move")
+        try:
+            record = self._publish(name, brought, origin, tags, moved=action == "move")
+        except SchemaError:
+            self._drop(brought)  # after any other error it is `gc`'s, for its record may be there
+            raise
         if record["key"] != brought.key:
             self._drop(brought)
         if action == "move" and isinstance(source, Path):
@@ -266,6 +271,7 @@ class DataAssets(Mapping[str, DataAsset]):
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
             newest = self._newest(folder, numbers)
+            refuse_newer(newest or {}, f"{self._folder}/{folder}", schemas.DATA)
             if newest is not None and newest.get("content_hash") == brought.content_hash and self._has(newest, moved):
                 return newest
             version = numbers[-1] + 1 if numbers else 1
@@ -333,9 +339,8 @@ class DataAssets(Mapping[str, DataAsset]):
         return None if record.get("type") == "void" else record
 
     def _asset(self, record: Mapping[str, Any]) -> DataAsset:
-        asset = self._session.library.asset(record)
-        assert isinstance(asset, DataAsset)
-        return asset
+        asset = self._session.library.asset(record)  # an `UnknownAsset`, if a newer MolExp wrote the record
+        return cast("DataAsset", asset)
 
     def _drop(self, brought: _Import) -> None:
         for key in brought.written:

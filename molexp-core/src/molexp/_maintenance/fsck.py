@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from copy import copy
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,14 @@ from molexp._record.folding import absurd
 from molexp._record.reading import read_edits, read_run, shown_end
 from molexp._record.reports import Finding, Report
 from molexp._record.spool_draining import abandoned, drain
-from molexp._storage import layout
+from molexp._storage import layout, schemas
 from molexp._storage.hashing import is_of_folder
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._storage.links import not_followed, reading_record
-from molexp._values.documents import count, decode_lines, decode_object, encode_pretty
+from molexp._values.documents import count, decode_lines, decode_object, encode_pretty, refuse_newer
 from molexp._values.ids import nfc
 from molexp.contracts import Stat
-from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, StoreError
+from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError, NotFoundError, SchemaError, StoreError
 
 if TYPE_CHECKING:
     from molexp._maintenance.scrub import Scrub
@@ -178,6 +179,15 @@ class _Checker:
             yield self._unreadable(where, getattr(error, "reason", str(error)))
             return
         self._note_named(path, state)
+        if self._repair and (why := _written_by_newer(path, state)):
+            looking = copy(self)
+            looking._repair = False
+            for one in looking._of_run(path, folder, state, payloads):
+                yield Finding(one.key, f"{one.what}. {why}")
+        else:
+            yield from self._of_run(path, folder, state, payloads)
+
+    def _of_run(self, path: str, folder: str, state: RunState, payloads: Iterable[Stat]) -> Iterator[Finding]:
         yield from self._problems(path, state)
         if self._repair and any(one.problem for one in state.attempts):
             state = read_run(self._store, path, self._session.observer)
@@ -390,6 +400,18 @@ def _check_spools(session: MaintenanceSession, *, repair: bool) -> Iterator[Find
 def brief(reason: str, key: str) -> str:
     """Return why a document cannot be read, for whoever is told its key beside it, and has asked for all that can be done."""
     return reason.removeprefix(f"{key!r} cannot be read: ").removesuffix(f". {CorruptRecordError.ADVICE}")
+
+
+def _written_by_newer(path: str, state: RunState) -> str:
+    """Return why nothing of a run is repaired, if a newer MolExp wrote of it; else ""."""
+    try:
+        refuse_newer(state.definition, layout.document(path), schemas.DEFINITION)
+        for one in state.attempts:
+            of = end_key if one.ended else claim_key
+            refuse_newer(one.head, of(layout.folder(path), one.number), schemas.ATTEMPT)
+    except SchemaError as error:
+        return str(error)
+    return ""
 
 
 def _unnamed(payloads: Iterable[str], named: Container[str]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 from molexp._record.document_types import decode_document
 from molexp._record.incomplete import is_blank, is_claim, newest, numbered, settled, take_blank
 from molexp._storage import layout, schemas
-from molexp._values.documents import check_schema, encode, encode_pretty
+from molexp._values.documents import check_schema, encode, encode_pretty, refuse_newer
 from molexp._values.ids import new_token, slug
 from molexp._values.times import utc_now
 from molexp.contracts import Durability, Store
@@ -185,10 +185,13 @@ class WorkspaceDocument:
     def settings(self) -> Mapping[str, Any]:
         """Return the settings: those of the newest ``settings/<n>.json``."""
         if self._settings is None:
-            keys = numbered(self._store, layout.SETTINGS).values()
-            values = (newest(self._store, reversed(keys)) or {}).get("values")
+            values = self._newest_settings().get("values")
             self._settings = values if isinstance(values, dict) else {}
         return self._settings
+
+    def _newest_settings(self) -> dict[str, Any]:
+        keys = numbered(self._store, layout.SETTINGS).values()
+        return newest(self._store, reversed(keys)) or {}
 
     def durability(self) -> Durability | None:
         """Return the durability that the settings ask for; if they cannot be read, the safest."""
@@ -199,9 +202,14 @@ class WorkspaceDocument:
         return wanted if wanted in get_args(Durability) else None
 
     def change_settings(self, values: Mapping[str, Any]) -> str:
-        """Store settings with `values` over the present ones, where None removes one; return their key."""
+        """Store settings with `values` over the present ones, where None removes one; return their key.
+
+        Raises:
+            SchemaError: a newer MolExp wrote the present ones.
+        """
         while True:
             self._settings = None
+            refuse_newer(self._newest_settings(), layout.SETTINGS, schemas.SETTINGS)
             merged = {name: value for name, value in {**self.settings, **values}.items() if value is not None}
             number = max(numbered(self._store, layout.SETTINGS), default=0) + 1
             document = {

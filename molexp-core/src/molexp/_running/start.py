@@ -17,8 +17,8 @@ from molexp._record.reading import read_edits
 from molexp._recording.attempt import MOMENT, Attempt, looks
 from molexp._recording.writer import claim_events
 from molexp._storage import layout, schemas
-from molexp._storage.layout import end_key
-from molexp._values.documents import check_schema, encode_line, encoded
+from molexp._storage.layout import claim_key, end_key
+from molexp._values.documents import check_schema, encode_line, encoded, refuse_newer
 from molexp._values.numbers import seconds
 from molexp._values.status import RunStatus
 from molexp._values.times import parse_time
@@ -122,6 +122,7 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
     Raises:
         RunBusyError: it has not, by the deadline.
         RunFinishedError: it succeeded, and that is not to be repeated.
+        SchemaError: a newer MolExp wrote it.
     """
     session = run._session
     if read_edits(session.store, run.path).deleted:
@@ -141,6 +142,8 @@ def _next_attempt(run: Startable, deadline: float, if_succeeded: str) -> int:
             last = next((one for one in (newest, *reversed(attempts[:-1])) if not one.void), newest)
             if last.status is RunStatus.SUCCEEDED and if_succeeded == "error":
                 raise RunFinishedError(run.path, status=str(last.status), attempt=last.number)
+            folder = layout.folder(run.path)
+            refuse_newer(newest.head, (end_key if newest.ended else claim_key)(folder, newest.number), schemas.ATTEMPT)
             return newest.number + 1
     raise busy(run.path, newest)
 

@@ -27,6 +27,7 @@ __all__ = [
     "is_pair",
     "json_type",
     "leaf",
+    "refuse_newer",
 ]
 
 MAX_NESTING = MAX_DEPTH + 56
@@ -174,7 +175,17 @@ def check_schema(doc: dict[str, Any], key: str, known: int) -> None:
     found = doc.get("schema")
     if type(found) is not int or found < 1:
         raise CorruptRecordError(key, f"its schema is {found!r} where a number from 1 belongs")
-    if found > known:
+    refuse_newer(doc, key, known)
+
+
+def refuse_newer(doc: dict[str, Any], key: str, known: int) -> None:
+    """Refuse a document that a newer MolExp wrote, and no other one, however damaged.
+
+    Raises:
+        SchemaError: its schema is newer.
+    """
+    found = doc.get("schema")
+    if type(found) is int and found > known:
         raise SchemaError(key, found=found, known=known)
 
 

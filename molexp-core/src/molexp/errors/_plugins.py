@@ -6,6 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from molexp.errors._base import MolexpError, nearest_names
 
+_BROKEN = "Repair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
+_SWITCHES = (
+    ("not listed in MOLEXP_PLUGINS", "Add them to MOLEXP_PLUGINS, or unset it."),
+    ("disabled by MOLEXP_DISABLE_PLUGINS", "Take them out of MOLEXP_DISABLE_PLUGINS."),
+)
+"""A cause that begins like this is nobody's fault; beside it stands what to do."""
+
 
 class PluginError(MolexpError):
     """Something about plugins.
@@ -37,7 +44,10 @@ class PluginLoadError(PluginError):
         self.asked = asked
         listed = "\n".join(f"  {name}: {cause}" for name, cause in self.causes.items())
         head = f"{asked} is not available; these plugins" if asked else "These plugins"
-        self.hint = "Repair or uninstall them, or set MOLEXP_DISABLE_PLUGINS."
+        remedies = [
+            next((said for first, said in _SWITCHES if cause.startswith(first)), _BROKEN) for cause in causes.values()
+        ]
+        self.hint = " ".join(dict.fromkeys(remedies))
         super().__init__(f"{head} could not be loaded:\n{listed}\n{self.hint}")
 
 
