@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ def right(end: End, place: Place) -> None:
 )
 def test_in_a_folder(tmp_path: Path, end: End) -> None:
     right(end, Place(tmp_path, str(tmp_path / "lab"), {}))
+    (shown,) = (tmp_path / "lab").glob("projects/p/experiments/e/runs/*/run.json")
+    assert json.loads(shown.read_text())["status"] == end.status, "whoever wrote the end let run.json show it"
 
 
 @pytest.mark.long

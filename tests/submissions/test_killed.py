@@ -48,6 +48,8 @@ def test_an_attempt_whose_job_the_engine_calls_dead_ends_at_once(place: Place):
     assert (row.status, attempt["cause"]) == ("interrupted", "owner_died")
     assert attempt["ended_by"]["scheduler"] == "engine"
     assert "is over, says engine: FAILED (exit code -9)" in attempt["reason"]
+    (shown,) = Path("lab").glob("projects/*/experiments/*/runs/*/run.json")
+    assert json.loads(shown.read_text())["status"] == "interrupted"
     os.unlink("gate")
     told = place.molexp("resubmit", "sweep.py", "-p", "cluster")
     assert "submitted 1 run" in told.err, told

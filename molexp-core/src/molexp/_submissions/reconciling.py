@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 
 from molexp._record.owners import Owner
+from molexp._record.showing import show_ended
 from molexp._record.submissions import (
     ANSWER,
     END,
@@ -297,6 +298,7 @@ class _Reconciliation:
         cause = next((cause for part, cause in _CAUSES if part in word.upper()), Cause.OWNER_DIED)
         with suppress(MolexpError):
             self._session.observer.vouch(path, attempt, how, str(cause), by)
+            show_ended(self._session.observer, path)
 
     def _end(self, one: SubmissionFacts, jobs: Mapping[int, Job], states: Mapping[str, int]) -> SubmissionRow:
         """End a submission: nothing of it is queued or running."""

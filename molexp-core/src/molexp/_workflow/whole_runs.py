@@ -15,6 +15,7 @@ from molexp._record.causes import cause_of_error
 from molexp._record.folding import AttemptFacts
 from molexp._record.leases import Death
 from molexp._record.owners import Owner
+from molexp._record.showing import show_ended
 from molexp._recording.process import this_process
 from molexp._recording.signals.event_loops import run_to_end
 from molexp._storage import layout
@@ -151,6 +152,8 @@ def end_on_record(run: Run, error: BaseException, *, before: int) -> tuple[RunSt
         if newest.status is RunStatus.RUNNING and (by := _vouched(error, newest)):
             how_known = f"its job is over, says {by.get('scheduler')}: {by.get('word')}"
             newest = run._session.observer.vouch(run.path, newest.number, how_known, _cause(by), by)
+        if newest.ended and not attempts[-1].ended:
+            show_ended(run._session.observer, run.path)
     except MolexpError:
         return RunStatus.FAILED, told
     if newest.status is RunStatus.RUNNING:
