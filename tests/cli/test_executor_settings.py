@@ -169,7 +169,7 @@ def test_another_executor_that_you_choose_does_not_get_what_is_for_that_of_the_p
         ("text", "", "The profile's scheduler is 'long'"),
         ("cluster", "resources.cores=0", "The profile's resources.cores is 0; it must be a whole number, at least 1"),
         ("cluster", "+resources.core=4", "Did you mean 'cores'?"),
-        ("cluster", "resources=4", "The profile's resources is 4; it must be a mapping"),
+        ("cluster", "resources=4", "molexp: The profile's resources is 4; it must be a mapping"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_first_run(here, batch, profile, override, words):

@@ -237,6 +237,16 @@ def test_odd_names_and_values_are_told_and_the_rest_is_kept(molexp, lab, here):
     assert {asset.name for asset in run.assets} == {"link.txt", "r.csv", "r.json", "r.jsonl", "x%3Ay%3F.txt"}
 
 
+def test_a_link_in_the_place_of_a_folder_is_followed_and_named(molexp, lab, here):
+    for name in ("away/try0", "old/a1/try0"):
+        dress(here / name, 0)
+    (here / "old" / "a2").symlink_to(here / "away")
+    done = molexp("-w", "lab", "import", "old", "a{a:int}/*", "--to", "m/cu")
+    (told,) = [line for line in done.err.splitlines() if "link" in line]
+    assert told == f"molexp: old/a2/try0: a link leads to {here / 'away/try0'}, whose files are copied"
+    assert sorted(run.parameters["a"] for run in lab.project("m").experiment("cu").runs) == [1, 2]
+
+
 def test_two_folders_with_the_same_parameters_are_told_apart(molexp, lab, here):
     for name in ("a1/try0", "a1/try1"):
         dress(here / "old" / name, 0)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy
+import pandas
 import pytest
 
 import molexp as me
@@ -29,6 +30,7 @@ ELSEWHERE = {
     "an iterator": (map(abs, [-1, 2]), "list(value)", [1, 2]),
     "a range": (range(3), "list(value)", [0, 1, 2]),
     "a fraction": (Fraction(1, 4), "float(value)", 0.25),
+    "a missing value of pandas": (pandas.NA, "None", None),
     "parsed arguments": (argparse.Namespace(a=1), "vars(value)", {"a": 1}),
     "a model": (Model(), "value.model_dump()", {"a": 1}),
 }

@@ -18,10 +18,11 @@ _FORMS = {
 
 
 class Match(NamedTuple):
-    """A folder that matches, and the parameters in its path."""
+    """A folder that matches, the parameters in its path, and where it lies if a link leads there, else ""."""
 
     folder: Path
     parameters: dict[str, Any]
+    linked: str = ""
 
 
 class LeftOut(NamedTuple):
@@ -80,13 +81,15 @@ class Pattern:
         Raises:
             OSError: the folder cannot be read.
         """
-        yield from self._find(folder, sorted_folders(folder), 0, {})
+        yield from self._find(folder, sorted_folders(folder), 0, {}, linked=False)
 
-    def _find(self, above: Path, folders: list[Path], depth: int, texts: dict[str, str]) -> Iterator[Match | LeftOut]:
+    def _find(
+        self, above: Path, folders: list[Path], depth: int, texts: dict[str, str], *, linked: bool
+    ) -> Iterator[Match | LeftOut]:
         if not folders:
             yield LeftOut(above, f"there is no folder in it, such as {self.levels[depth]!r}")
         for folder in folders:
-            found = self._forms[depth].fullmatch(folder.name)
+            found, is_linked = self._forms[depth].fullmatch(folder.name), linked or folder.is_symlink()
             if found is None:
                 yield LeftOut(folder, f"its name is not of the form {self.levels[depth]!r}")
             elif os.path.exists(folder / "workspace.json"):
@@ -97,11 +100,11 @@ class Pattern:
                 except OSError as error:
                     yield LeftOut(folder, f"it cannot be read: {error.strerror}")
                     continue
-                yield from self._find(folder, below, depth + 1, texts | found.groupdict())
+                yield from self._find(folder, below, depth + 1, texts | found.groupdict(), linked=is_linked)
             else:
-                yield self._match(folder, texts | found.groupdict())
+                yield self._match(folder, texts | found.groupdict(), os.path.realpath(folder) if is_linked else "")
 
-    def _match(self, folder: Path, texts: dict[str, str]) -> Match | LeftOut:
+    def _match(self, folder: Path, texts: dict[str, str], linked: str) -> Match | LeftOut:
         found: dict[str, Any] = {}
         for number, (name, kind) in enumerate(self._types.items()):
             text = texts[f"p{number}"]
@@ -109,7 +112,7 @@ class Pattern:
                 put(found, name, _value(text, kind))
             except ValueError as error:
                 return LeftOut(folder, f"{name}={text!r}: {error}")
-        return Match(folder, found)
+        return Match(folder, found, linked)
 
 
 def spelled(path: str | Path) -> str:

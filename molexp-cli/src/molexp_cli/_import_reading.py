@@ -72,7 +72,8 @@ def read_old(match: Match, rules: Rules) -> Old:
 
 
 def _read(match: Match, rules: Rules) -> Old:
-    folder, notes = match.folder, list[str]()
+    folder = match.folder
+    notes = [f"a link leads to {spelled(match.linked)}, whose files are copied"] if match.linked else []
     there = dict(_files_in(folder, notes))
     said = _said_by_file(folder, rules.params)
     parameters = _merged(match.parameters, said)

@@ -126,8 +126,9 @@ def resources_of(config: Mapping[str, Any]) -> Resources:
     """
     from molexp.contracts import Resources
 
+    given = _mapping(config, "resources", "{cores: 4, memory: 8GB}")
     try:
-        return Resources.of(_mapping(config, "resources", "{cores: 4, memory: 8GB}"))
+        return Resources.of(given)
     except ValueError as error:
         raise ProfileError("", f"the profile's {str(error).rstrip('.')}") from error
 

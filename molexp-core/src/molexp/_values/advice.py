@@ -6,6 +6,9 @@ from typing import Any
 
 from molexp._values.loaded import loaded_types
 
+_KNOWN = {"omegaconf": "use OmegaConf.to_container(value, resolve=True)", "pandas.NAType": "use None"}
+"""Advice by the package of a class, or by that and its name."""
+
 
 def advice(value: Any, *, in_run: bool, offer: str = "") -> str:
     """Return the advice, half a sentence.
@@ -31,8 +34,8 @@ def advice(value: Any, *, in_run: bool, offer: str = "") -> str:
         return "use vars(value)"
     if hasattr(cls, "model_dump"):
         return "use value.model_dump()"
-    if package == "omegaconf":
-        return "use OmegaConf.to_container(value, resolve=True)"
+    if said := _KNOWN.get(package) or _KNOWN.get(f"{package}.{cls.__name__}"):
+        return said
     numbers = "use value.tolist(), or " if hasattr(cls, "tolist") else ""
     if offer:
         return f"{numbers}{offer}"
