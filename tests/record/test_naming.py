@@ -57,3 +57,10 @@ def test_a_metric_without_a_name_is_refused(made, value):
     _, exp, _ = made
     with exp.Run(id="two").start() as ctx, pytest.raises(TypeError, match=r"Metrics have names: log\(NAME="):
         ctx.metrics.log(value)
+
+
+@pytest.mark.parametrize("given", [None, 3])
+def test_what_names_no_place_is_in_the_error(given):
+    """As the value of a variable that is not set."""
+    with pytest.raises(TypeError, match=f"a text or a pathlib.Path, not {given}"):
+        me.Workspace(given)

@@ -97,8 +97,10 @@ def test_only_workflows_are_bound(exp):
         set_workflow(exp, cast("Workflow", WorkflowBuilder("relax")))
 
 
-def test_a_workflow_belongs_to_an_experiment_and_nothing_else():
-    workflow, path = WorkflowBuilder("relax").build(), cast("me.Experiment", "metals/cu")
-    for call in (workflow.bind_to, workflow.unbind_from, Workflow.for_experiment):
-        with pytest.raises(TypeError, match=r"project\.Experiment\(\.\.\.\).*'metals/cu'"):
-            call(path)
+def test_a_workflow_belongs_to_an_experiment_and_nothing_else(exp):
+    workflow = WorkflowBuilder("relax").build()
+    for other in ("metals/cu", exp.project, exp.project.workspace, exp.Run()):
+        for call in (workflow.bind_to, workflow.unbind_from, Workflow.for_experiment):
+            with pytest.raises(TypeError) as caught:
+                call(cast("me.Experiment", other))
+            assert str(caught.value).endswith(f"as project.Experiment(...) makes it, not to {other!r}.")

@@ -34,7 +34,12 @@ def spelled(path: Any) -> Any:
     Raises:
         TypeError: it is neither a text nor a path.
     """
-    return str(path) if is_remote(path) else os.fspath(path)
+    if is_remote(path):
+        return str(path)
+    try:
+        return os.fspath(path)
+    except TypeError:
+        raise TypeError(f"A path is a text or a pathlib.Path, not {path!r:.80}.") from None
 
 
 def path_text(value: Any) -> Any:

@@ -21,7 +21,9 @@ _bound: dict[tuple[str, str, str], tuple[Experiment, Workflow]] = {}
 
 
 def _key(experiment: Experiment) -> tuple[str, str, str]:
-    if not hasattr(experiment, "_session"):
+    from molexp._hierarchy.experiment import Experiment
+
+    if not isinstance(experiment, Experiment):
         raise TypeError(
             f"A workflow is bound to an experiment, as project.Experiment(...) makes it, not to {experiment!r}."
         )
