@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import _thread
 import asyncio
-import contextlib
 import math
 import os
 import platform
-import signal
-import weakref
 
 import pytest
 
@@ -139,58 +135,6 @@ def test_how_it_was_left_decides_how_it_ends(run, error, status, reason):
 
     assert run.status == status
     assert run.execution_history[0]["reason"] == reason
-
-
-@contextlib.contextmanager
-def ctrl_c_is_heard():
-    """See to it that Ctrl-C raises, although whatever started the tests may ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-SENT_IN_C = {"alone": [signal.SIGINT], "and an error": [signal.SIGINT, "no signal"]}
-
-
-@pytest.mark.parametrize("numbers", SENT_IN_C.values(), ids=SENT_IN_C)
-def test_ctrl_c_during_c_code_that_ends_a_block_is_no_success_and_no_run_that_goes_on(run, numbers):
-    with ctrl_c_is_heard(), pytest.raises(KeyboardInterrupt), run.start() as ctx:
-        ctx.set_result("before", 1)
-        [*map(_thread.interrupt_main, numbers)]  # Python looks for signals at the next call, which leaves the block
-
-    assert (run.status, run.cause, run.results) == ("cancelled", "cancel", {"before": 1})
-    assert [one["reason"] for one in run.execution_history] == ["KeyboardInterrupt"]
-
-
-def test_a_signal_during_c_code_that_ends_a_block_is_the_cause(run):
-    with pytest.raises(SystemExit), run.start():
-        [*map(_thread.interrupt_main, [signal.SIGTERM])]
-
-    assert (run.status, run.cause) == ("interrupted", "signal")
-    assert run.execution_history[0]["reason"] == "received SIGTERM"
-
-
-def test_whoever_only_looks_at_how_a_block_is_left_ends_nothing(run):
-    ctx = run.start()
-    assert callable(ctx.__exit__)
-    ctx.__enter__()
-    assert callable(ctx.__exit__)
-    ctx.set_result("energy", -3.7)
-    assert run.status == "running"
-    ctx.__exit__(None, None, None)
-
-    assert run.status == "succeeded"
-
-
-def test_a_context_keeps_no_memory_once_its_block_is_left(run):
-    with pytest.raises(ZeroDivisionError), run.start() as ctx:
-        raise ZeroDivisionError
-    left = weakref.ref(ctx)
-    del ctx
-
-    assert left() is None
 
 
 def test_it_works_with_async_with(run):

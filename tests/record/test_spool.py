@@ -55,7 +55,7 @@ def lossy(behind):
 
 
 WORK = """
-import json, os, signal, sys
+import json, os, signal, sys, time
 import molexp as me
 exp = me.Workspace(sys.argv[1], storage_options=json.loads(sys.argv[2])).Project("metals").Experiment("cu")
 """
@@ -199,7 +199,13 @@ def test_a_folder_is_saved_while_the_network_is_away(lossy, spool):
     assert not spools(spool)
 
 
-@pytest.mark.parametrize(("left_by", "status"), [("pass", "succeeded"), ("raise ValueError('ours')", "failed")])
+LONG_AFTER = (
+    "clock = time.clock_gettime; time.clock_gettime = lambda which: clock(which) + 1e5; raise ValueError('ours')"
+)
+"""As if the network had been away for long: whoever looks may have taken the run for dead by now."""
+
+
+@pytest.mark.parametrize(("left_by", "status"), [("pass", "succeeded"), (LONG_AFTER, "failed")])
 def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(lossy, spool, moto, left_by, status):
     place, proxy = lossy
     direct = Place(place.url, {**place.options, "endpoint_url": moto.url})

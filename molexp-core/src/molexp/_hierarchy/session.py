@@ -156,7 +156,9 @@ class Session:
             from molexp._record.leases import Observer
 
             may_write = self.workspace.may_be_written() and not self.read_only
-            self._observer = Observer(self.store, process.owner, lambda: self.index, may_write)
+            self._observer = Observer(
+                self.store, process.owner, lambda: self.index, may_write, given_up=process.given_up
+            )
         return self._observer
 
     @contextmanager

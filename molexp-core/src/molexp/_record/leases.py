@@ -16,7 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from molexp._record.attempts import end_dead, last_sign, read_attempt
-from molexp._record.causes import cause_of
+from molexp._record.causes import Ending, cause_of
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import MOMENT
 from molexp._record.owners import Owner, known_dead
@@ -83,11 +83,13 @@ class Verdict(Struct, frozen=True):
         dead: the evidence of its death; "" if there is none.
         silent: seconds for which its lease has been seen unchanged.
         cause: the cause of its death, where that is known.
+        status: the status that the attempt has, if the owner is dead.
     """
 
     dead: str
     silent: float
     cause: str | None = None
+    status: RunStatus = RunStatus.INTERRUPTED
 
 
 class Death(Struct, frozen=True):
@@ -109,6 +111,8 @@ class Observer(Struct):
     """Versions of leases by their keys, as they were listed a moment ago; None to look at each where it is needed."""
     defers: bool = False
     """True to take nobody for dead, because a scheduler is asked next, who can tell why."""
+    given_up: Mapping[str, Ending] = {}
+    """Ends of attempts of this process whose start was interrupted, by the tokens of their claims."""
 
     def seeing(self, leases: Mapping[str, str]) -> Observer:
         """Return the same observer, who has seen these leases and no others."""
@@ -129,10 +133,12 @@ class Observer(Struct):
     def judge(self, path: str, facts: AttemptFacts) -> Verdict:
         """Judge the owner of a run's newest attempt, which has no end."""
         owner = Owner.from_dict(facts.head.get("owner"))
+        if self.given_up and (how := self.given_up.get(str(facts.head.get("token")))):
+            return Verdict(how.reason, 0.0, how.cause, how.status)
         if self.defers or (owner.pid == self.me.pid and owner == self.me):
             return Verdict("", 0.0)
-        if how := self.known_dead(owner):
-            return Verdict(how, 0.0)
+        if evidence := self.known_dead(owner):
+            return Verdict(evidence, 0.0)
         if self._has_let_go(path, facts.number):
             return Verdict(_LET_GO, 0.0)
         key = layout.lease(path, facts.number)
@@ -206,7 +212,9 @@ class Observer(Struct):
         write: bool,
         by: Mapping[str, Any] | None = None,
     ) -> AttemptFacts:
-        said = {"ended_by": {"host": self.me.host, "pid": self.me.pid, "user": self.me.user, **by}} if by else None
+        said: dict[str, Any] = {"status": str(verdict.status)}
+        if by:
+            said["ended_by"] = {"host": self.me.host, "pid": self.me.pid, "user": self.me.user, **by}
         let_go = verdict.dead == _LET_GO
         write = write and self.may_write
         complete = self._drain(path, facts.number, insist=insist, let_go=let_go) if write else True
@@ -230,7 +238,7 @@ class Observer(Struct):
             else:
                 self._drop_lease(path, facts.number)
                 return ended
-        facts.status = RunStatus.INTERRUPTED
+        facts.status = verdict.status
         facts.head |= {
             "reason": verdict.dead,
             "cause": cause_of({"status": facts.status, "cause": cause, "reason": verdict.dead, "ended_by": True}),

@@ -112,6 +112,11 @@ class Attempt(Writer):
             self.suffix: str = self.rank.suffix
         process.heart.add(self)
 
+    @property
+    def token(self) -> str:
+        """Return the token of its claim."""
+        return str(self._claim["token"])
+
     def invite(self) -> None:
         """Claim names from now on, because other processes are about to contribute.
 
@@ -329,9 +334,14 @@ class Attempt(Writer):
         return self.process.provenance.publish(self.store, wait=True, outbox=self.outbox)
 
     def _create_end(self, end: Mapping[str, Any]) -> str:
-        if boot_clock() > self._silent_at and self._is_freed():
-            raise self._give_up(self._freed())
         line = encode_line({**end, **self._parts})
+        try:
+            if boot_clock() > self._silent_at and self._is_freed():
+                raise self._give_up(self._freed())
+        except StoreError:
+            if self.outbox is not None:  # the network has been away for long
+                self.outbox.ends(line)
+            raise
         if self.outbox is not None:
             self.outbox.ends(line)
         key = end_key(self.folder, self.number)

@@ -55,6 +55,10 @@ class Living(Protocol):
     path: str
     store: Store
 
+    @property
+    def token(self) -> str:
+        """Return the token of its claim."""
+
     def flush(self) -> None:
         """Send what was recorded to the store."""
 
@@ -193,6 +197,8 @@ class Process:
         """Folder of the code that this process executes, if that is not beside the main script."""
         self.edited: set[str] = set()
         """Paths of what this process has edited."""
+        self.given_up: dict[str, Ending] = {}
+        """Ends of attempts whose start was interrupted, by the tokens of their claims."""
         self._events = memory_events()
         self._memory: dict[str, Any] = {}
         self._counted = float("-inf")

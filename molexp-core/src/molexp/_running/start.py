@@ -89,11 +89,16 @@ def begin(run: Startable, *, fresh: bool, wait: float, if_succeeded: str) -> Att
         }
         try:
             log = claim_events(store, run.path, claim, encode_line({**claim, **parts}))
+            unseen = untried and 0.0 <= time.time() - run._made_up_at < MOMENT  # nobody else can know of it yet
+            attempt = Attempt(session, run.path, claim, log, parts, unseen=unseen)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
-        unseen = untried and 0.0 <= time.time() - run._made_up_at < MOMENT  # nobody else can know of it yet
-        attempt = Attempt(session, run.path, claim, log, parts, unseen=unseen)
+        except BaseException as problem:
+            from molexp._running.giving_up import give_up
+
+            give_up(session, run.path, claim, problem)
+            raise
         if untried and not unseen:
             _refuse_deleted(run, attempt)
         return attempt
