@@ -190,6 +190,14 @@ def test_a_workspace_is_not_moved_into_itself(tmp_path, source):
     assert me.Workspace.load(folder).fsck().findings == ()
 
 
+@pytest.mark.parametrize("action", ["copy", "move"])
+def test_what_a_file_manager_leaves_in_a_folder_is_no_content_of_it(lab_exp, folder, action):
+    first = lab_exp.data_assets.import_asset("frames", folder)
+    (first.path / ".DS_Store").write_text("foreign")
+
+    assert lab_exp.data_assets.import_asset("frames", folder, action=action) == first
+
+
 def test_folders_are_equal_by_names_and_content(exp, folder):
     first = exp.data_assets.import_asset("frames", folder)
     assert exp.data_assets.import_asset("frames", folder) == first

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from molexp._assets.assets import DataAsset, said
 from molexp._assets.builtin_kinds import DataKind
 from molexp._assets.data_sources import Readable, files_of, opened
-from molexp._assets.verification import is_folder
 from molexp._provenance.secrets import without_secrets
 from molexp._record.document_types import decode_document
 from molexp._record.incomplete import numbered
@@ -47,14 +46,21 @@ _ACTIONS = ("copy", "move", "symlink", "hardlink")
 
 
 class _Import(Struct):
-    """Hold what was brought in, before it has a version."""
+    """Hold what was brought in, before it has a version.
+
+    Attributes:
+        sizes: the sizes of its files by their names in it; of a single file, by "".
+    """
 
     key: str
-    size: int
     content_hash: str
     directory: bool
-    files: int
+    sizes: dict[str, int]
     written: list[str]
+
+    def at(self, base: str) -> dict[str, int]:
+        """Return the sizes of its files by their keys, if they lay at `base`."""
+        return {f"{base}/{name}" if name else base: size for name, size in self.sizes.items()}
 
 
 class AssetSession(Session, Protocol):
@@ -219,7 +225,7 @@ class DataAssets(Mapping[str, DataAsset]):
         """Return the payload, complete, under a name nobody else has; nothing points at it yet."""
         base = f"{self._folder}/{folder}/{new_token()}/{_payload_name(source)}"
         directory = source.is_dir()
-        brought = _Import(base, 0, "", directory, len(files), [])
+        brought = _Import(base, "", directory, {}, [])
         hashes: dict[str, str] = {}
         try:
             if directory and action == "symlink" and isinstance(source, Path):
@@ -231,7 +237,7 @@ class DataAssets(Mapping[str, DataAsset]):
                 if not linked:
                     brought.written.append(key)
                 size, hashes[relative] = self._bring_file(path, key, "hash" if linked else action, progress)
-                brought.size += size
+                brought.sizes[relative if directory else ""] = size
         except BaseException:
             self._drop(brought)
             raise
@@ -272,7 +278,8 @@ class DataAssets(Mapping[str, DataAsset]):
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
             newest = self._newest(folder, numbers)
             refuse_newer(newest or {}, f"{self._folder}/{folder}", schemas.DATA)
-            if newest is not None and newest.get("content_hash") == brought.content_hash and self._has(newest, moved):
+            equal = newest is not None and newest.get("content_hash") == brought.content_hash
+            if newest is not None and equal and self._has(newest, brought, moved):
                 return newest
             version = numbers[-1] + 1 if numbers else 1
             record = {
@@ -287,11 +294,11 @@ class DataAssets(Mapping[str, DataAsset]):
                 "producer": producer,
                 "created_at": utc_now(),
                 "key": brought.key,
-                "size": brought.size,
+                "size": sum(brought.sizes.values()),
                 "content_hash": brought.content_hash,
                 "tags": sorted(tags),
                 "distribution": "molexp-core",
-                "fields": {"directory": brought.directory, "files": brought.files, **origin},
+                "fields": {"directory": brought.directory, "files": len(brought.sizes), **origin},
             }
             key = f"{self._folder}/{folder}/{version}.json"
             session.journal.announce(key)
@@ -302,19 +309,19 @@ class DataAssets(Mapping[str, DataAsset]):
             session.flushing.made(key, relies_on=[*above(self.scope), layout.document(self.scope)])
             return record
 
-    def _has(self, record: Mapping[str, Any], moved: bool) -> bool:
-        """Tell whether the bytes of a version are there, and stay there once a source that is `moved` has been removed."""
+    def _has(self, record: Mapping[str, Any], brought: _Import, moved: bool) -> bool:
+        """Tell whether a version has the bytes that were brought, and keeps them once a source that is `moved` has been removed."""
         asset, store = self._asset(record), self._session.store
         if said(asset, "external") is True:
             return not moved and os.path.exists(asset.path)
+        expected = brought.at(asset.key)
         try:
-            stats = [*store.list(asset.key)] if is_folder(asset) else [store.stat(asset.key)]
-            if sum(stat.size for stat in stats) != asset.size:
+            stats = store.list(asset.key) if brought.directory else [store.stat(asset.key)]
+            if not expected.items() <= {stat.key: stat.size for stat in stats}.items():
                 return False
             if not moved:
                 return True
-            keys = (stat.key for stat in stats)
-            found = tree_of(store, asset.key, keys) if is_folder(asset) else hash_of(store, asset.key)
+            found = tree_of(store, asset.key, expected) if brought.directory else hash_of(store, asset.key)
         except NotFoundError:
             return False
         return found == asset.content_hash
