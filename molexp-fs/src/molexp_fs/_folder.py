@@ -64,7 +64,11 @@ class Folder:
             InvalidKeyError: it cannot be a key here.
         """
         folder, _, name = key.rpartition("/")
-        if _WINDOWS or folder not in self._plain or not _NAME(name) or len(key) > _SHORT:
+        is_plain = len(key) <= _SHORT and not _WINDOWS and _NAME(name) is not None
+        if is_plain and folder not in self._plain:  # as of the first key in a new folder
+            above, _, name = folder.rpartition("/")
+            is_plain = above in self._plain and _NAME(name) is not None
+        if not is_plain:
             check_key(key)
             if TEMP_PREFIX in key or _WINDOWS:
                 check_local(key)
@@ -193,22 +197,17 @@ class Folder:
             KeyNotFoundError, SpecialFileError: one of them is a link; see `reach`.
         """
         above = folder.rpartition("/")[0]
-        at = len(above) if above in self._plain else 0
-        while at < len(folder):
-            at = folder.find("/", at + 1)
-            at = len(folder) if at < 0 else at
-            if (part := folder[:at]) in self._plain:
-                continue
-            try:
-                found = os.lstat(self.base + part)
-            except OSError as error:
-                return not isinstance(error, FileNotFoundError)  # whoever uses it meets the same error
-            if (sort := files.sort_of(found)) == files.LINK:
-                link = LinkedFolderError(part, self.base + part)
-                raise self.error(link, key, action) from link
-            if sort != files.FOLDER:
-                return True
-            self.remember(part)
+        if above and above not in self._plain and not self._look(above, key, action):
+            return False
+        try:
+            found = os.lstat(self.base + folder)
+        except OSError as error:
+            return not isinstance(error, FileNotFoundError)  # whoever uses it meets the same error
+        if (sort := files.sort_of(found)) == files.LINK:
+            link = LinkedFolderError(folder, self.base + folder)
+            raise self.error(link, key, action) from link
+        if sort == files.FOLDER:
+            self.remember(folder)
         return True
 
     def remember(self, folder: str) -> None:

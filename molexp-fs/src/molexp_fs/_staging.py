@@ -8,7 +8,7 @@ import stat
 
 from molexp_fs import _files as files
 from molexp_fs._folder import Folder
-from molexp_fs._naming import Naming
+from molexp_fs._writing import Naming
 
 try:
     import fcntl

@@ -18,8 +18,7 @@ from molexp_fs._cloning import clone_to
 from molexp_fs._folder import Folder, Followed
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
-from molexp_fs._naming import Naming, capabilities
-from molexp_fs._streams import FileAppender, FileWriter
+from molexp_fs._writing import FileAppender, FileWriter, Naming, capabilities
 
 if TYPE_CHECKING:
     from pathlib import Path
