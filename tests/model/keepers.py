@@ -10,7 +10,7 @@ from molexp._hierarchy.project import Project
 from molexp._maintenance.gc import _Collector
 from molexp._storage import layout
 from molexp._values.documents import encode_pretty
-from molexp._values.ids import new_run_id
+from molexp._values.times import new_run_id
 from molexp.errors import KeyExistsError, NotFoundError, UnavailableError
 from tests.model.actors import DOCUMENTED, EXPERIMENTS, PROJECT, workspace_of
 from tests.model.ledger import Ledger

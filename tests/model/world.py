@@ -14,13 +14,13 @@ from typing import Any
 
 from molexp._catalog.compaction import compaction, snapshots
 from molexp._catalog.refresh import walk
+from molexp._hierarchy import run_context
 from molexp._hierarchy.session import Session
-from molexp._record import journal, leases, reading
+from molexp._record import attempts, journal, leases, reading
 from molexp._record.owners import Owner
 from molexp._recording import attempt, process
 from molexp._recording.process import Living, Process
-from molexp._running import start
-from molexp._values import ids, times
+from molexp._values import times
 from molexp.plugins import default_manager
 from tests.model.scheduler import Simulation
 from tests.model.storage import HostileStore
@@ -71,12 +71,12 @@ class World:
         randomness = SimpleNamespace(urandom=simulation.tokens.randbytes, getpid=os.getpid)
         never = SimpleNamespace(register=lambda *_args: None)
         changes: list[tuple[Any, str, Any]] = [
-            (ids, "os", randomness),
-            (ids, "time", clock),
-            (ids, "_clock", ids._Clock()),
+            (times, "os", randomness),
             (times, "time", clock),
-            (start, "time", clock),
+            (times, "_clock", times._Clock()),
+            (run_context, "time", clock),
             (attempt, "time", clock),
+            (attempts, "time", clock),
             (attempt, "boot_clock", self._time),
             (reading, "boot_clock", self._time),
             (walk, "time", clock),

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from molexp._values import ids
-from molexp._values.ids import check_id, check_payload_name, fold_name, nearest, new_run_id, new_token, slug
+from molexp._values import times
+from molexp._values.ids import check_id, check_payload_name, fold_name, nearest, slug
+from molexp._values.times import new_run_id, new_token
 from molexp.contracts import check_key
 from molexp.errors import InvalidNameError
 from tests.repository import ROOT
@@ -262,13 +263,13 @@ class TestFreshIds:
         assert re.fullmatch(r"[a-z0-9]{12,16}", new_token())
 
     def test_the_time_is_utc(self, monkeypatch):
-        monkeypatch.setattr(ids, "_clock", ids._Clock())
+        monkeypatch.setattr(times, "_clock", times._Clock())
         monkeypatch.setattr("time.time_ns", lambda: 1_795_422_621_482_913_999)
         assert new_run_id().startswith("20261123-083021-482913-")
 
     def test_ids_increase_even_when_the_clock_does_not(self, monkeypatch):
         moments = iter([2_000_000_000_999_999_000, *[2_000_000_000_999_999_000] * 3, 1_999_999_999_000_000_000, 0])
-        monkeypatch.setattr(ids, "_clock", ids._Clock())
+        monkeypatch.setattr(times, "_clock", times._Clock())
         monkeypatch.setattr("time.time_ns", lambda: next(moments))
         made = [new_run_id()[:22] for _ in range(6)]
         assert made == sorted(set(made))
@@ -309,7 +310,7 @@ class TestFreshIds:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
     def test_a_fork_while_the_clock_is_locked_does_not_hang(self):
-        with ids._clock._lock:
+        with times._clock._lock:
             child = os.fork()
             if child == 0:
                 signal.alarm(10)
@@ -320,7 +321,7 @@ class TestFreshIds:
         assert os.waitpid(child, 0)[1] == 0, "killed by its alarm"
 
     def test_other_processes_differ(self):
-        code = "from molexp._values.ids import *; print(new_run_id(), new_token())"
+        code = "from molexp._values.times import *; print(new_run_id(), new_token())"
         outputs = [subprocess.check_output([sys.executable, "-c", code], text=True).split() for _ in range(2)]
         assert outputs[0][0] < outputs[1][0]
         assert outputs[0][1] != outputs[1][1]

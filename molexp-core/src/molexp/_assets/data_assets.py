@@ -23,10 +23,11 @@ from molexp._recording.current import current_recorder
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.hashing import folder_hash, hash_of, hashed, tree_of
+from molexp._storage.layout import asset_id
 from molexp._storage.local_keys import holds_workspace, key_of
 from molexp._values.documents import encode_pretty, refuse_newer
-from molexp._values.ids import asset_id, check_payload_name, fold_name, labels, nearest, new_token, slug
-from molexp._values.times import utc_now
+from molexp._values.ids import check_payload_name, fold_name, labels, nearest, slug
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import RemotePath
 from molexp.contracts._assets import Asset
 from molexp.errors import (

@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, NoReturn
 
 from molexp._assets.payloads import written_twice
 from molexp._storage.hashing import folder_hash, hashed
-from molexp._values.ids import check_payload_name, fold_name, new_token
+from molexp._values.ids import check_payload_name, fold_name
+from molexp._values.times import new_token
 from molexp.contracts import Store
 from molexp.errors import InvalidNameError, StoreError
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from molexp._assets.streams import Growing, open_growing
-from molexp._values.ids import new_token
 from molexp._values.structuring import record_of
+from molexp._values.times import new_token
 from molexp.errors import AssetExistsError, ContextClosedError, StoreError
 
 if TYPE_CHECKING:

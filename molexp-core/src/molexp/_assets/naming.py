@@ -13,8 +13,9 @@ from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
 from molexp._recording.writer import Recorder
-from molexp._values.ids import above, asset_id, check_payload_name, new_token, payload_names
-from molexp._values.times import parse_time, utc_now
+from molexp._storage.layout import asset_id
+from molexp._values.ids import above, check_payload_name, payload_names
+from molexp._values.times import new_token, parse_time, utc_now
 from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import AssetExistsError

@@ -11,8 +11,7 @@ from molexp._assets.naming import OUTPUT
 from molexp._record.attempts import read_attempts
 from molexp._record.document_types import is_defined
 from molexp._storage import layout
-from molexp._values.ids import asset_id as spell_id
-from molexp._values.ids import nearest, parse_asset_id
+from molexp._values.ids import nearest
 from molexp._values.value_path import Unfit
 from molexp.contracts._assets import Asset
 from molexp.errors import NotFoundError, StoreError
@@ -29,7 +28,7 @@ def resolve_asset(session: Session, asset_id: str) -> Asset:
         ValueError: it is no asset id.
         NotFoundError: there is none; or it was replaced by a later version of the same name. With the nearest ids.
     """
-    scope, attempt, kind, name, version = parse_asset_id(asset_id)
+    scope, attempt, kind, name, version = layout.parse_asset_id(asset_id)
     if attempt is None:
         data = DataAssets(session, scope)
         found = data.get(name, version=version)
@@ -40,7 +39,7 @@ def resolve_asset(session: Session, asset_id: str) -> Asset:
             )
         asset: Asset = found
         return asset
-    hint, own_id = "", spell_id(scope, attempt, kind, name, version)
+    hint, own_id = "", layout.asset_id(scope, attempt, kind, name, version)
     ids: list[str] = []
     for facts in read_attempts(session.store, layout.folder(scope)):
         ids += [str(record.get("id")) for record in facts.contents.assets.values()]

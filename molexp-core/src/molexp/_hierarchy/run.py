@@ -340,8 +340,7 @@ class Run(Entity):
             SchemaError: it was written by a newer MolExp.
             TypeError, ValueError: there is no such ``if_succeeded``, or ``wait`` is no number.
         """
-        from molexp._hierarchy.run_context import RunContext, start_captured, start_unless_done
-        from molexp._running.start import begin
+        from molexp._hierarchy.run_context import RunContext, begin, start_captured, start_unless_done
 
         if if_succeeded == "skip":
             return start_unless_done(self, fresh=fresh, wait=wait, capture=capture)
@@ -370,7 +369,7 @@ class Run(Entity):
         """
         state = self._editable()
         if state.status is RunStatus.RUNNING:
-            from molexp._running.start import busy
+            from molexp._record.attempts import busy
 
             raise busy(self.path, state.attempts[-1])
         self._edit("delete")

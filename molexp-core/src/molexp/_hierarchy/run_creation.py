@@ -20,10 +20,10 @@ from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal, canonical_hash
 from molexp._values.copies import own_copy
 from molexp._values.documents import encode_pretty
-from molexp._values.ids import check_id, check_run_id, new_run_id, new_token
+from molexp._values.ids import check_id, check_run_id
 from molexp._values.numbers import whole
 from molexp._values.plain import plain_parameters
-from molexp._values.times import utc_now
+from molexp._values.times import new_run_id, new_token, utc_now
 from molexp.contracts import RunIdentity
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError, NotFoundError
 

@@ -16,11 +16,11 @@ from molexp._record.document_types import is_defined
 from molexp._storage import schemas
 from molexp._storage.layout import WORKSPACE
 from molexp._storage.opening import check_durability, open_store
-from molexp._values.ids import did_you_mean, is_id, named, nearest, new_token
+from molexp._values.ids import did_you_mean, is_id, named, nearest
 from molexp._values.paths import spelled
 from molexp._values.patterns import late
 from molexp._values.redirection import redirected
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import RemotePath
 from molexp.errors import NotFoundError, ReadOnlyError
 

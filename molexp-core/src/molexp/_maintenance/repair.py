@@ -15,10 +15,9 @@ from molexp._record.incomplete import is_torn
 from molexp._record.reading import read_definition
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.hashing import hash_of, tree_of
-from molexp._storage.layout import claim_key
+from molexp._storage.layout import asset_id, claim_key
 from molexp._values.documents import count, decode, decode_lines, encode_line, encode_pretty, is_count
-from molexp._values.ids import asset_id, new_token
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, MolexpError
 

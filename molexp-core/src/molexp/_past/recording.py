@@ -19,14 +19,13 @@ from molexp._hierarchy.run_context import RunContext
 from molexp._hierarchy.run_creation import Deriving, Made, get_or_create
 from molexp._profiles import use_profiles
 from molexp._provenance.secrets import arguments_without_secrets, without_secrets
-from molexp._record.attempts import read_attempts, read_claim
+from molexp._record.attempts import busy, read_attempts, read_claim
 from molexp._record.causes import Ending
 from molexp._record.folding import AttemptFacts
 from molexp._record.metrics import OWN, check_names
 from molexp._recording.attempt import Attempt
 from molexp._recording.writer import claim_events
 from molexp._running.context import Context
-from molexp._running.start import busy
 from molexp._storage import layout, schemas
 from molexp._storage.hashing import hash_of, hashed
 from molexp._storage.layout import end_key
@@ -43,7 +42,6 @@ from molexp.errors import ConflictError, HashMismatchError, KeyExistsError, Mole
 if TYPE_CHECKING:
     from molexp._assets.naming import AttemptAssets
     from molexp._hierarchy.experiment import Experiment
-    from molexp._running.start import Startable
 
 _Time = datetime | str | float | None
 
@@ -257,7 +255,7 @@ class PastAttempt(Attempt):
         return document
 
 
-def begin_past(run: Startable, origin: Mapping[str, Any]) -> PastAttempt | None:
+def begin_past(run: Run, origin: Mapping[str, Any]) -> PastAttempt | None:
     """Claim an attempt to record what is known of a run; None if that is on record.
 
     Raises:
@@ -287,7 +285,7 @@ def begin_past(run: Startable, origin: Mapping[str, Any]) -> PastAttempt | None:
         return PastAttempt(session, run.path, claim, log, parts)
 
 
-def _next(run: Startable, origin: Mapping[str, Any]) -> int | None:
+def _next(run: Run, origin: Mapping[str, Any]) -> int | None:
     """Return the number of the attempt to claim; None if what is known of the run is on record."""
     session = run._session
     attempts = read_attempts(session.store, layout.folder(run.path))
@@ -306,14 +304,14 @@ def _next(run: Startable, origin: Mapping[str, Any]) -> int | None:
     return newest.number + 1
 
 
-def _origin_of(run: Startable, facts: AttemptFacts) -> Mapping[str, Any]:
+def _origin_of(run: Run, facts: AttemptFacts) -> Mapping[str, Any]:
     """Return where an attempt was recorded from; empty if it was executed. An older version ends one without saying so."""
     said = facts.head.get("imported_from")
     said = said or read_claim(run._session.store, layout.folder(run.path), facts.number).get("imported_from")
     return said if isinstance(said, dict) else {}
 
 
-def _conflict(run: Startable, stored: str, origin: Mapping[str, Any]) -> ConflictError:
+def _conflict(run: Run, stored: str, origin: Mapping[str, Any]) -> ConflictError:
     given = f"a record from {origin['folder']}" if origin.get("folder") else "a record of the past"
     hint = "Give it another id, another replica, or a parameter in which the two differ."
     return ConflictError("run", run.path, stored=stored, given=given, hint=hint)

@@ -19,7 +19,7 @@ from typing import Any
 from msgspec import Struct, convert, field, json, to_builtins
 
 from molexp._record.owners import Owner, known_dead, this_owner
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 
 BATCHES, RUNNERS = "batches", "runners"
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from molexp._record.causes import Ending, cause_of
 from molexp._record.document_types import VOID, check_shape, is_void
 from molexp._record.folding import AttemptFacts, Contents, absurd
+from molexp._record.owners import Owner
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key
 from molexp._values.documents import check_schema, count, decode_lines, decode_object, encode_line, is_count
-from molexp._values.ids import new_token
 from molexp._values.patterns import late
 from molexp._values.status import UNENDED, RunStatus
-from molexp._values.times import utc_now, utc_text
+from molexp._values.times import new_token, parse_time, utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
-from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RunSupersededError, StoreError
-
-if TYPE_CHECKING:
-    from molexp._record.owners import Owner
+from molexp.errors import (
+    CorruptRecordError,
+    KeyExistsError,
+    KeyNotFoundError,
+    RunBusyError,
+    RunSupersededError,
+    StoreError,
+)
 
 _KEY = attrgetter("key")
 _ATTEMPT = late(key_patterns.ATTEMPT)
@@ -267,6 +272,18 @@ def superseded(path: str, number: int, end: Mapping[str, Any]) -> RunSupersededE
     by = end.get("ended_by") or {}
     who = f"process {by.get('pid')} on {by.get('host')}" if by else "itself"
     return RunSupersededError(path, attempt=number, status=str(end.get("status")), by=who)
+
+
+def busy(path: str, attempt: AttemptFacts) -> RunBusyError:
+    """Return the error that says who is at work on a run; of a malformed claim, what can be read of it."""
+    owner = Owner.from_dict(attempt.head.get("owner"))
+    try:
+        age = max(0.0, time.time() - parse_time(attempt.head["started_at"]).timestamp())
+    except (KeyError, TypeError, ValueError, AttributeError):
+        age = 0.0
+    return RunBusyError(
+        path, attempt=attempt.number, host=owner.host, pid=owner.pid, age=age, as_of=attempt.as_of or None
+    )
 
 
 def _said_at(events: Iterable[Mapping[str, Any]]) -> str:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._values.documents import encode_pretty
-from molexp._values.ids import new_run_id, new_token
 from molexp._values.patterns import late
-from molexp._values.times import utc_now
+from molexp._values.times import new_run_id, new_token, utc_now
 from molexp.errors import KeyExistsError
 
 if TYPE_CHECKING:

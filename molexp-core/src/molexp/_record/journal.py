@@ -17,7 +17,7 @@ from typing import Any
 from molexp._record.sealing import seal_file
 from molexp._storage import layout, schemas
 from molexp._values.documents import encode_line
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, MolexpError, StoreError
 

@@ -13,12 +13,11 @@ from molexp._storage.durability import above
 from molexp._storage.layout import definition_key
 from molexp._values.canonical import canonical_equal
 from molexp._values.documents import check_schema, count, encode_pretty
-from molexp._values.ids import new_token
 from molexp._values.numbers import NUMBER, at_least_one
 from molexp._values.paths import path_text
 from molexp._values.patterns import late
 from molexp._values.plain import plain, plain_parameters
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.errors import ConflictError, CorruptRecordError, KeyExistsError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from molexp._record.incomplete import is_claim
 from molexp._storage import layout
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 from molexp.contracts import Store
 from molexp.errors import KeyExistsError, KeyNotFoundError
 

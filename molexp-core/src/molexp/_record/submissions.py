@@ -15,10 +15,9 @@ from msgspec import Struct, structs
 from molexp._record.document_types import is_void
 from molexp._storage import key_patterns, layout, schemas
 from molexp._values.documents import check_schema, decode_object, encode_line, is_count
-from molexp._values.ids import new_token
 from molexp._values.patterns import late
 from molexp._values.status import RunStatus
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError, RecordError, StoreError
 

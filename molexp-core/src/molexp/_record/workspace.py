@@ -10,8 +10,8 @@ from molexp._record.document_types import decode_document
 from molexp._record.incomplete import is_blank, is_claim, newest, numbered, settled, take_blank
 from molexp._storage import layout, schemas
 from molexp._values.documents import check_schema, encode, encode_pretty, refuse_newer
-from molexp._values.ids import new_token, slug
-from molexp._values.times import utc_now
+from molexp._values.ids import slug
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import Durability, Store
 from molexp.errors import (
     CorruptRecordError,

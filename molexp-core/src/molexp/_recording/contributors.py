@@ -14,8 +14,7 @@ from molexp._recording.writer import EventFile, EventLog, Writer
 from molexp._storage import layout, schemas
 from molexp._storage.layout import claim_name, executions, segment_key, segments, writer_name
 from molexp._values.documents import decode_lines, encode_line
-from molexp._values.ids import new_token
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError
 

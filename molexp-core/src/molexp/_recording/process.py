@@ -23,12 +23,11 @@ from molexp._recording.signals.handlers import Signals, Terminated
 from molexp._storage import schemas
 from molexp._storage.durability import Flushed, Flushing
 from molexp._values.documents import encoded
-from molexp._values.ids import new_token
 from molexp._values.oom_kills import memory_events, oom_kills
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause, RunStatus
 from molexp._values.threads import start_unsignalled
-from molexp._values.times import utc_now
+from molexp._values.times import new_token, utc_now
 
 if TYPE_CHECKING:
     from molexp._provenance.capture import Provenance

@@ -1,4 +1,4 @@
-"""The layout of a workspace: functions that spell every key.
+"""The layout of a workspace: functions that spell every key, and the ids of assets.
 
 A *path* names an entity for people: ``""`` the workspace, ``metals``, ``metals/cu``, ``metals/cu/cu-large``. A *folder*
 is the key prefix that belongs to it. `molexp._storage.key_patterns` has the regular expressions that recognise keys.
@@ -135,6 +135,30 @@ def place(key: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def _are_ids(path: str) -> bool:
     return all(is_id(part) for part in path.split("/"))
+
+
+def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
+    """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
+    place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
+    return f"{place}:{kind}:{name}@{version}"
+
+
+def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
+    """Return scope, attempt, kind, name and version of an id.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    place, _, rest = text.partition(":")
+    kind, _, named = rest.partition(":")
+    name, _, version = named.rpartition("@")
+    scope, _, attempt = place.partition("#")
+    parts = [] if scope == "." else scope.split("/")
+    parts[2:] = [part.lower() for part in parts[2:]]  # as in the path of a run
+    known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
+    if not (place and known and kind and name and is_number(version)):
+        raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
+    return "/".join(parts), int(attempt) if attempt else None, kind, name, int(version)
 
 
 def executions(run_folder: str) -> str:

@@ -14,8 +14,7 @@ from molexp._submissions.preparing import Preparation, Wishes, batches_of, folde
 from molexp._submissions.queues import Queues
 from molexp._submissions.reconciling import reconcile, settle
 from molexp._values.documents import encode_line
-from molexp._values.ids import new_run_id, new_token
-from molexp._values.times import utc_now
+from molexp._values.times import new_run_id, new_token, utc_now
 from molexp._workflow.plans import create_runs
 from molexp.errors import QueueError, QueueUnavailableError
 

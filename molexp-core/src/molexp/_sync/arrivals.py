@@ -17,8 +17,7 @@ from molexp._record.reading import read_documents
 from molexp._storage import layout, schemas
 from molexp._sync.sides import Side
 from molexp._values.documents import encode_line
-from molexp._values.ids import new_token
-from molexp._values.times import parse_time, utc_now
+from molexp._values.times import new_token, parse_time, utc_now
 from molexp.errors import StoreError
 
 _LONGEST = 24 * 3600.0  # seconds; no batch takes that long, so the sync died on a machine that cannot be asked

@@ -1,22 +1,17 @@
-"""Ids and names: what is allowed, how a free name becomes an id, and fresh ones."""
+"""Ids and names: what is allowed, and how a free name becomes an id."""
 
 from __future__ import annotations
 
-import os
 import re
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from molexp._values.numbers import is_number
 from molexp._values.patterns import late
 from molexp.errors import InvalidNameError
 from molexp.errors._base import nearest_names
 
 __all__ = [
     "above",
-    "asset_id",
     "check_id",
     "check_payload_name",
     "check_run_id",
@@ -25,10 +20,7 @@ __all__ = [
     "is_id",
     "labels",
     "nearest",
-    "new_run_id",
-    "new_token",
     "nfc",
-    "parse_asset_id",
     "slug",
     "spelled",
     "text_of",
@@ -222,45 +214,6 @@ def above(name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def asset_id(scope: str, attempt: int | None, kind: str, name: str, version: int) -> str:
-    """Spell an asset's id: ``metals/cu/cu-1#2:artifact:volumes.json@1``, ``metals/cu:data:reference@3``."""
-    place = f"{scope or '.'}#{attempt}" if attempt is not None else scope or "."
-    return f"{place}:{kind}:{name}@{version}"
-
-
-def parse_asset_id(text: str) -> tuple[str, int | None, str, str, int]:
-    """Return scope, attempt, kind, name and version of an id.
-
-    Raises:
-        ValueError: it is not one.
-    """
-    place, _, rest = text.partition(":")
-    kind, _, named = rest.partition(":")
-    name, _, version = named.rpartition("@")
-    scope, _, attempt = place.partition("#")
-    parts = [] if scope == "." else scope.split("/")
-    parts[2:] = [part.lower() for part in parts[2:]]  # as in the path of a run
-    known = all(map(is_id, parts)) and (len(parts) == 3 and is_number(attempt) if "#" in place else len(parts) < 3)
-    if not (place and known and kind and name and is_number(version)):
-        raise ValueError(f"{text!r} is no asset id; one looks like 'metals/cu/cu-1#2:artifact:volumes.json@1'.")
-    return "/".join(parts), int(attempt) if attempt else None, kind, name, int(version)
-
-
-def new_run_id() -> str:
-    """Return a fresh id as ``20261123-083021-482913-4f2a9c1d``: UTC date, time, microseconds, 8 random hex digits.
-
-    Ids of one process strictly increase, whatever its clock does; random digits keep processes apart, forked ones too.
-    """
-    second, micros = divmod(_clock.tick(), 1_000_000)
-    digits = f"{1_000_000 + micros}"  # as in `utc_now`
-    return f"{_second(second)}{digits[1:]}-{os.urandom(4).hex()}"
-
-
-def new_token() -> str:
-    """Return 16 random characters of ``[a-f0-9]``, unique wherever they meet; the kernel's, so forks differ."""
-    return os.urandom(8).hex()
-
-
 def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
     """Return up to ``n`` of ``names`` that look like ``name``, best first; case does not matter."""
     from difflib import get_close_matches
@@ -275,34 +228,6 @@ def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return a question for the end of a message, about the one of `names` that is most like `name`; "" if none is like it."""
     return nearest_names(nearest(name, names, 1))
-
-
-@lru_cache(maxsize=1)
-def _second(second: int) -> str:
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(second))
-
-
-class _Clock:
-    """A clock in microseconds that only goes forward."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._lock = threading.Lock()
-
-    def tick(self) -> int:
-        """Return the time, later than ever before."""
-        with self._lock:
-            self._last = max(time.time_ns() // 1000, self._last + 1)
-            return self._last
-
-    def forked(self) -> None:
-        """Drop a lock that a thread of the parent may have held."""
-        self._lock = threading.Lock()
-
-
-_clock = _Clock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_clock.forked)
 
 
 def nfc(name: str) -> str:

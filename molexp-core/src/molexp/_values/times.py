@@ -1,12 +1,14 @@
-"""Times: UTC, ISO 8601, microseconds."""
+"""Times, and ids that are new: UTC, ISO 8601, microseconds."""
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
 
-__all__ = ["parse_time", "utc_now", "utc_text"]
+__all__ = ["new_run_id", "new_token", "parse_time", "utc_now", "utc_text"]
 
 
 @lru_cache(maxsize=1)
@@ -38,3 +40,46 @@ def parse_time(text: str) -> datetime:
     if moment.tzinfo is UTC:  # as in all that MolExp writes
         return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def new_run_id() -> str:
+    """Return a fresh id as ``20261123-083021-482913-4f2a9c1d``: UTC date, time, microseconds, 8 random hex digits.
+
+    Ids of one process strictly increase, whatever its clock does; random digits keep processes apart, forked ones too.
+    """
+    second, micros = divmod(_clock.tick(), 1_000_000)
+    digits = f"{1_000_000 + micros}"  # as in `utc_now`
+    return f"{_second_of_id(second)}{digits[1:]}-{os.urandom(4).hex()}"
+
+
+def new_token() -> str:
+    """Return 16 random characters of ``[a-f0-9]``, unique wherever they meet; the kernel's, so forks differ."""
+    return os.urandom(8).hex()
+
+
+@lru_cache(maxsize=1)
+def _second_of_id(second: int) -> str:
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime(second))
+
+
+class _Clock:
+    """A clock in microseconds that only goes forward."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = threading.Lock()
+
+    def tick(self) -> int:
+        """Return the time, later than ever before."""
+        with self._lock:
+            self._last = max(time.time_ns() // 1000, self._last + 1)
+            return self._last
+
+    def forked(self) -> None:
+        """Drop a lock that a thread of the parent may have held."""
+        self._lock = threading.Lock()
+
+
+_clock = _Clock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_clock.forked)

@@ -16,7 +16,7 @@ from molexp._hierarchy.workspace import Workspace
 from molexp._storage.layout import DERIVED
 from molexp._values.cache_place import cache_folder
 from molexp._values.documents import encode
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 from molexp._views.file_systems import dangers_of, look_at_folder
 from molexp.errors import KeyExistsError, MolexpError, NotFoundError
 

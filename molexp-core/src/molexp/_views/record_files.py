@@ -11,6 +11,7 @@ from msgspec import Struct
 from molexp._assets.assets import DataAsset
 from molexp._hierarchy.session import Session
 from molexp._hierarchy.workspace import Workspace
+from molexp._record.attempts import busy
 from molexp._record.folding import RunState
 from molexp._storage import layout
 from molexp._values.ids import is_id
@@ -112,8 +113,6 @@ def _whole(session: Session, path: str) -> tuple[RunState, list[Stat]]:
     }:  # somebody began another one meanwhile
         state, entries = session.state_of(path), _listed(session, path)
     if state.status is RunStatus.RUNNING:
-        from molexp._running.start import busy
-
         raise busy(path, state.attempts[-1])
     return state, entries
 

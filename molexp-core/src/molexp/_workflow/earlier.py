@@ -12,7 +12,7 @@ from molexp._assets.lookup import pick
 from molexp._code.hashing import UNKNOWN, Code, code_of
 from molexp._record.attempts import read_attempts
 from molexp._storage import layout
-from molexp._values.ids import parse_asset_id
+from molexp._storage.layout import parse_asset_id
 from molexp._workflow.results import SUCCEEDED
 from molexp.contracts._assets import Asset
 from molexp.errors import MolexpError

@@ -33,7 +33,7 @@ from molexp._record.leases import boot_clock
 from molexp._record.owners import Owner
 from molexp._storage import layout
 from molexp._values.documents import decode
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 

@@ -16,7 +16,7 @@ from molexp._catalog.index.database import Database, is_busy
 from molexp._catalog.index.entries import Entry, Rows
 from molexp._storage import layout
 from molexp._values.documents import decode
-from molexp._values.ids import new_token
+from molexp._values.times import new_token
 
 
 class MovedError(Exception):

@@ -13,8 +13,8 @@ from molexp._catalog.index.database import sound
 from molexp._catalog.index.index import Index
 from molexp._catalog.lineage.graph import Kind, Lineage, LineageEdge, LineageNode
 from molexp._storage import layout
+from molexp._storage.layout import parse_asset_id
 from molexp._values.documents import decode
-from molexp._values.ids import parse_asset_id
 from molexp._values.status import RunStatus
 
 _BESIDE = frozenset({"log", "metrics", "error_trace", "execution_state"})
