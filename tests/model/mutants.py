@@ -298,7 +298,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "whether a run was freed is asked of what was fetched before": (
-        _one("molexp._record.reading:_is_freed", "as_it_is(store)", "store"),
+        _one("molexp._record.ends:_is_freed", "as_it_is(store)", "store"),
     ),
     "what was kept back while all was read is newer than what others took in meanwhile": (
         _one("molexp._catalog.refresh.refresh:Refresher.scan", "since=began,", "since=since,"),
@@ -311,7 +311,7 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     ),
     "who was stopped before he shows a run does not look again": (
         _one(
-            "molexp._record.reading:_is_freed",
+            "molexp._record.ends:_is_freed",
             "    now = as_it_is(store)",
             "    return False\n    now = as_it_is(store)",
         ),

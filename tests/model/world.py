@@ -16,7 +16,7 @@ from molexp._catalog.compaction import compaction, snapshots
 from molexp._catalog.refresh import walk
 from molexp._hierarchy import run_context
 from molexp._hierarchy.session import Session
-from molexp._record import attempts, journal, leases, reading
+from molexp._record import attempts, ends, journal, leases, reading
 from molexp._record.owners import Owner
 from molexp._recording import attempt, process
 from molexp._recording.process import Living, Process
@@ -78,6 +78,7 @@ class World:
             (attempt, "time", clock),
             (attempts, "time", clock),
             (attempt, "boot_clock", self._time),
+            (ends, "boot_clock", self._time),
             (reading, "boot_clock", self._time),
             (walk, "time", clock),
             (journal, "atexit", never),

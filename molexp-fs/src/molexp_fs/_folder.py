@@ -21,7 +21,7 @@ REMEMBERED = 4096
 
 _WINDOWS = os.name == "nt"
 _NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+").fullmatch  # of nearly all files
-_SHORT = 255  # characters of a key that needs no look at its length
+_SHORT = 0 if _WINDOWS else 255  # characters up to which a key of such names needs no further look
 _T = TypeVar("_T")
 _MANY = 16  # files that are flushed faster by flushing all there is
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
@@ -64,7 +64,7 @@ class Folder:
             InvalidKeyError: it cannot be a key here.
         """
         folder, _, name = key.rpartition("/")
-        is_plain = len(key) <= _SHORT and not _WINDOWS and _NAME(name) is not None
+        is_plain = len(key) <= _SHORT and _NAME(name) is not None
         if is_plain and folder not in self._plain:  # as of the first key in a new folder
             above, _, name = folder.rpartition("/")
             is_plain = above in self._plain and _NAME(name) is not None
@@ -91,8 +91,10 @@ class Folder:
             KeyNotFoundError: one of its folders is a link, behind which there are no keys.
             SpecialFileError: the same, for a key that is to be written.
         """
+        folder, _, name = key.rpartition("/")
+        if folder in self._plain and len(key) <= _SHORT and _NAME(name):  # as nearly always
+            return self.base + key
         path = self.path(key)
-        folder = key.rpartition("/")[0]
         if folder and folder not in self._plain:
             self._look(folder, key, action)
         return path if action != "read" or key.isascii() else respelled(self.base, key)

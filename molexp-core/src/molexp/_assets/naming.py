@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,10 @@ from msgspec import Struct, field
 from molexp._assets.payloads import PayloadSink
 from molexp._assets.registry import Library
 from molexp._record.rank_events import FIRST
-from molexp._recording.writer import Recorder
+from molexp._recording.writer import Recorder, Writer
 from molexp._storage.layout import asset_id
 from molexp._values.ids import above, check_payload_name, payload_names
-from molexp._values.times import new_token, parse_time, utc_now
+from molexp._values.times import new_token, utc_now
 from molexp.contracts import AssetKind
 from molexp.contracts._assets import Asset, Producer
 from molexp.errors import AssetExistsError
@@ -57,21 +58,23 @@ class AttemptAssets:
     """The assets of one attempt, as one writer makes them.
 
     Args:
-        recorder: records them.
+        writer: the attempt's.
         library: the workspace's kinds.
         scopes: returns the data of the run's experiment, project and workspace.
+        recorder: records them; the writer itself by default.
         whole: the assets that the run itself makes, for those that a task of it makes.
     """
 
     def __init__(
         self,
-        recorder: Recorder,
+        writer: Writer,
         library: Library,
         scopes: Callable[[], Iterable[DataAssets]],
+        recorder: Recorder | None = None,
         whole: AttemptAssets | None = None,
     ) -> None:
-        self.recorder = recorder
-        self.writer = recorder.writer
+        self.writer = writer
+        self.recorder: Recorder = writer if recorder is None else recorder
         self.library = library
         self._scopes = scopes
         self._whole = whole
@@ -87,7 +90,7 @@ class AttemptAssets:
 
     def of(self, recorder: Recorder) -> AttemptAssets:
         """Return the same for another recorder of its writer: names that one took, none takes."""
-        return AttemptAssets(recorder, self.library, self._scopes, self._whole or self)
+        return AttemptAssets(self.writer, self.library, self._scopes, recorder, self._whole or self)
 
     @cached_property
     def finder(self) -> Finder:
@@ -225,7 +228,7 @@ class AttemptAssets:
             "size": size,
             "content_hash": content_hash,
             "tags": sorted(tags),
-            "distribution": self.library.info(kind).distribution,
+            "distribution": self.library.info(type(kind)).distribution,
             "fields": fields,
         }
         if grown is not None:
@@ -235,14 +238,14 @@ class AttemptAssets:
 
     def asset(self, slot: Slot, record: Mapping[str, Any], fields: Any) -> Asset:
         """Return the asset of a record that was just made."""
-        return self.library.info(slot.kind).asset_class(
+        return self.library.info(type(slot.kind)).asset_class(
             id=record["id"],
             name=record["name"],
             kind=slot.kind.name,
             version=slot.version,
             scope=record["scope"],
             producer=Producer(record["scope"], self.writer.number, slot.task),
-            created_at=parse_time(record["created_at"]),
+            created_at=datetime.fromisoformat(record["created_at"]),
             key=slot.key,
             size=record["size"],
             content_hash=record["content_hash"],

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import cache, partial
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -93,14 +94,37 @@ class KindInfo(Struct, frozen=True):
     distribution: str
 
 
+def _kind(plugins: PluginManager, name: str) -> AssetKind[Any, Any]:
+    """Return the kind of this name.
+
+    Raises:
+        PluginMissingError: it is not installed.
+        PluginLoadError: the plugin that provides it is broken, or the kind cannot be made.
+    """
+    cls = plugins.asset_kind(name)
+    try:
+        return cls()
+    except (Exception, SystemExit) as error:
+        who = plugins.distribution_of(cls) or cls.__module__
+        raise PluginLoadError(
+            {who: f"making the kind failed: {type(error).__name__}: {error}"}, asked=f"The asset kind {name!r}"
+        ) from error
+
+
+def _info(plugins: PluginManager, kind: type[AssetKind[Any, Any]]) -> KindInfo:
+    return KindInfo(kind.record or Asset, plugins.distribution_of(kind))
+
+
 class Library:
     """Know the asset kinds of a workspace."""
 
     def __init__(self, store: Store, plugins: PluginManager) -> None:
         self.store = store
         self.plugins = plugins
-        self._kinds: dict[str, AssetKind[Any, Any]] = {}
-        self._infos: dict[str, KindInfo] = {}
+        self.kind: Callable[[str], AssetKind[Any, Any]] = cache(partial(_kind, plugins))
+        """Returns the kind of a name; see `_kind`."""
+        self.info: Callable[[type[AssetKind[Any, Any]]], KindInfo] = cache(partial(_info, plugins))
+        """Returns what the records of a kind's assets need of it."""
         self._told: set[tuple[str, str]] = set()
         self._copies: dict[int, Copies] = {}  # by process: a forked child has its own
         self._growing_files: GrowingFiles | None = None
@@ -119,31 +143,10 @@ class Library:
 
     # ---------------------------------------------------------------------------------------------------------- kinds
 
-    def kind(self, name: str) -> AssetKind[Any, Any]:
-        """Return the kind of this name.
-
-        Raises:
-            PluginMissingError: it is not installed.
-            PluginLoadError: the plugin that provides it is broken, or the kind cannot be made.
-        """
-        if (found := self._kinds.get(name)) is None:
-            cls = self.plugins.asset_kind(name)
-            try:
-                found = cls()
-            except (Exception, SystemExit) as error:
-                who = self.plugins.distribution_of(cls) or cls.__module__
-                raise PluginLoadError(
-                    {who: f"making the kind failed: {type(error).__name__}: {error}"}, asked=f"The asset kind {name!r}"
-                ) from error
-            self._kinds[name] = found
-        return found
-
     def kind_of(self, cls: type[AssetKind[T, F]]) -> AssetKind[T, F]:
         """Return the kind of this class, registered or not."""
         if not (isinstance(cls, type) and issubclass(cls, AssetKind)):
             raise TypeError(f"ctx[...] takes the class of an asset kind, not {cls!r}; by its name it is ctx.NAME.")
-        if type(found := self._kinds.get(cls.name)) is cls:
-            return found
         try:
             registered = self.plugins.asset_kind(cls.name)
         except PluginMissingError:
@@ -173,13 +176,6 @@ class Library:
             )
             warnings.warn(PluginWarning(text), stacklevel=6)
 
-    def info(self, kind: AssetKind[Any, Any]) -> KindInfo:
-        """Return what the records of a kind's assets need of it."""
-        if (found := self._infos.get(kind.name)) is None:
-            found = KindInfo(kind.record or Asset, self.plugins.distribution_of(type(kind)))
-            self._infos[kind.name] = found
-        return found
-
     # -------------------------------------------------------------------------------------------------------- records
 
     def asset(self, record: Mapping[str, Any]) -> Asset:
@@ -207,14 +203,14 @@ class Library:
 
     def _known(self, record: Mapping[str, Any]) -> Asset:
         kind = self.kind(str(record.get("kind")))
-        info = self.info(kind)
+        info = self.info(type(kind))
         return info.asset_class(**_common(record), fields=self._fields(kind, record), _library=self)
 
     def _fields(self, kind: AssetKind[Any, Any], record: Mapping[str, Any]) -> Any:
         """Return the fields of a record, upgraded if an older schema of its kind wrote them."""
         stored, schema = record.get("fields") or {}, _schema(record)
         if schema > kind.schema:
-            installed = self.info(kind).distribution or "the kind that is installed"
+            installed = self.info(type(kind)).distribution or "the kind that is installed"
             raise _NewerSchema(
                 f"it was written by {_origin(record)} with schema {schema}, and {installed} knows those up to {kind.schema}"
             )

@@ -90,7 +90,6 @@ class Experiment(PastRuns[Run], Scope):
         self.path: str = f"{project.id}/{id}"
         self._session: Session = project._session
         self._definition = definition
-        self._repeats: tuple[dict[str, Any], dict[str, Any]] | None = None
         self._space = own_copy(space)
         self._replicas = replicas
 
@@ -137,20 +136,19 @@ class Experiment(PastRuns[Run], Scope):
             self._definition = require_definition(self._session.store, self.path)
         return self._definition
 
+    @cached_property
     def _repeated(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what the definition of each run repeats of it, and its params, over which it has its own.
+        """The facts that the definition of each run repeats of it, and its params, over which a run has its own.
 
         Raises:
             SchemaError: a newer MolExp has made it: nothing is created in it.
         """
-        if self._repeats is None:
-            check_schema(self._known(), layout.definition_key(self.path, self.revision), schemas.DEFINITION)
-            said = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
-            self._repeats = said, self._known().get("params") or {}
-        return self._repeats
+        self._check_writable()
+        said = {"project": self.project.id, "experiment": self.id, "experiment_revision": self.revision}
+        return said, self._known().get("params") or {}
 
     def _check_writable(self) -> None:
-        self._repeated()
+        check_schema(self._known(), layout.definition_key(self.path, self.revision), schemas.DEFINITION)
 
     @property
     def own_params(self) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from molexp._record.looking import look_at
 from molexp._record.reading import read_edits
 from molexp._recording import current
 from molexp._recording.attempt import MOMENT, Attempt, looks
-from molexp._recording.signals.handlers import Interrupter, Terminated
-from molexp._recording.signals.leaving import Leavable, noticed
+from molexp._recording.signals.handlers import Interrupter, Leavable, Terminated, noticed
 from molexp._recording.writer import claim_events
 from molexp._running.context import Context, describe_error
 from molexp._running.endings import judge
@@ -168,7 +167,7 @@ class RunContext(Leavable, Context):
             with suppress(ValueError):  # left in another task than it was entered in
                 current.leave(self._entered)
             self._entered = None
-        if self._attempt.closed:
+        if self._attempt.state == "ended":
             return
         left_by = error or problem or late
         interrupted = self._interrupter is not None and self._interrupter.sent
@@ -230,7 +229,7 @@ class RunContext(Leavable, Context):
         Raises:
             RunSupersededError: somebody else ended it before.
         """
-        if self._attempt.closed:
+        if self._attempt.state in ("ended", "inert"):
             return
         if self._capture is not None:
             self._capture.stop()
@@ -299,9 +298,7 @@ def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt |
     store, provenance = session.store, process.provenance
     deadline = time.monotonic() + wait
     folder = layout.folder(run.path)
-    launch = {}
-    if rank is not None:
-        launch["launch"] = rank.launch(process.count("start", session.store.url, run.path))
+    launch = {} if rank is None else {"launch": rank.launch(process.count("start", store.url, run.path))}
     while True:
         number = 1 if untried else _next_attempt(run, deadline, if_succeeded)
         journal.announce(end_key(folder, number))

@@ -53,6 +53,10 @@ class Parent(Protocol):
     def _known(self) -> dict[str, Any]:
         """Return the definition, which is not needed to find a run that is there."""
 
+    def _check_writable(self) -> None:
+        """Raise if a newer MolExp has made it."""
+
+    @property
     def _repeated(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what the definition of each run repeats of it, and its params; raise if a newer MolExp has made it."""
 
@@ -93,7 +97,7 @@ def make_run(
     elif (rank := experiment._session.process.rank) is not None:
         from molexp._recording.ranks import find_made
 
-        experiment._repeated()
+        experiment._check_writable()
         run_id, launch = find_made(experiment._session, experiment.path, rank)
     said = {"own_parameters": own, "replica": replica or 0, "profile": profile, "config": config, "id_scheme": None}
     given = {
@@ -117,7 +121,7 @@ def get_or_create(
     while True:
         if id and (found := _existing(experiment, id, given, hint)) is not None:
             return found
-        repeated = experiment._repeated()
+        repeated = experiment._repeated
         run_id = id or new_run_id()
         end = layout.end_key(layout.folder(f"{experiment.path}/{run_id.lower()}"), 1)
         journal = session.journal
@@ -194,7 +198,7 @@ class Deriving:
         missing = {run_id: (own, replica) for run_id, own, replica in planned if run_id not in there}
         made, written = dict[str, Made](), list[str]()
         if missing:
-            repeated = experiment._repeated()
+            repeated = experiment._repeated
             session.journal.announce(*(layout.document(f"{path}/{run_id}") for run_id in missing))
         same = {**self._said, "config_hash": canonical_hash(self.config)}
         try:

@@ -13,12 +13,13 @@ from molexp._catalog.compaction.cleanup import foreign_keys, unfilled
 from molexp._maintenance.gc import named_data, orphans, paths
 from molexp._maintenance.inventory import Seen, look
 from molexp._maintenance.repair import lacking, mend, rewrite_claim
-from molexp._record.attempts import end_dead, is_arriving, read_attempt, read_claim
+from molexp._record.attempts import is_arriving, read_attempt, read_claim
 from molexp._record.definitions import member_ids
 from molexp._record.deletions import delete_edit_of
 from molexp._record.document_types import changed, decode_document
+from molexp._record.ends import end_dead, shown_end
 from molexp._record.folding import absurd
-from molexp._record.reading import read_edits, read_run, shown_end
+from molexp._record.reading import read_edits, read_run
 from molexp._record.reports import Finding, Report
 from molexp._record.spool_draining import abandoned, drain
 from molexp._storage import layout, schemas

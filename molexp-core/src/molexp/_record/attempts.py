@@ -1,4 +1,4 @@
-"""Attempts as documents: reading them, and ending one whose owner is dead."""
+"""Attempts as documents: claims, events and ends, read back."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from contextlib import suppress
 from operator import attrgetter
 from typing import Any
 
-from molexp._record.causes import Ending, cause_of
 from molexp._record.document_types import VOID, check_shape, is_void
 from molexp._record.folding import AttemptFacts, Contents, absurd
 from molexp._record.owners import Owner
-from molexp._record.settlement import settle_grown, settle_replacements
-from molexp._storage import key_patterns, layout, schemas
+from molexp._storage import key_patterns, layout
 from molexp._storage.layout import claim_key, copy_keys, end_key
-from molexp._values.documents import check_schema, count, decode_lines, decode_object, encode_line, is_count
+from molexp._values.documents import count, decode_lines, decode_object, is_count
 from molexp._values.patterns import late
-from molexp._values.status import UNENDED, RunStatus
-from molexp._values.times import new_token, parse_time, utc_now, utc_text
+from molexp._values.status import RunStatus
+from molexp._values.times import parse_time, utc_now, utc_text
 from molexp.contracts import Listing, Stat, Store
 from molexp.errors import (
     CorruptRecordError,
-    KeyExistsError,
     KeyNotFoundError,
     RunBusyError,
     RunSupersededError,
@@ -93,7 +90,7 @@ def _read_attempt(store: Store, run_folder: str, number: int, listing: Listing) 
     if key in map(_KEY, listing.entries):
         try:
             end = check_shape(decode_object(store.read(key), key), key, "end")
-            facts = _of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
+            facts = of_end(end, number, _late(store, run_folder, number, listing, end.get("folded")))
             return _anchored(facts, run_folder)
         except CorruptRecordError as error:
             problem = str(error)
@@ -135,7 +132,8 @@ def named_in_end(end: Mapping[str, Any], run_folder: str) -> dict[str, str]:
     return named
 
 
-def _of_end(end: dict[str, Any], number: int, late: dict[str, int]) -> AttemptFacts:
+def of_end(end: dict[str, Any], number: int, late: dict[str, int]) -> AttemptFacts:
+    """Return the attempt that has this end, and these bytes of late events."""
     return AttemptFacts(number, end, Contents.of_end(end), RunStatus(end.get("status", "")), True, late)
 
 
@@ -308,108 +306,3 @@ def writer_files(store: Store, executions: str, number: int, listing: Listing) -
             for entry in store.children(f"{executions}/{name}").entries:
                 if (_SEGMENT if name.endswith(".s") else _WRITER).fullmatch(entry.key.rpartition("/")[2]):
                     yield entry
-
-
-def end_document(
-    *,
-    attempt: int,
-    how: Ending,
-    head: Mapping[str, Any],
-    contents: Contents,
-    folded: Mapping[str, int],
-    ended_by: Mapping[str, Any] | None = None,
-    last_seen: str = "",
-) -> dict[str, Any]:
-    """Return an attempt's end: all that anybody needs to know of it from then on."""
-    status, why = how.status, how.cause
-    if not why and status is not RunStatus.SUCCEEDED:
-        why = cause_of({"status": status, "reason": how.reason, "error": how.error, "ended_by": ended_by})
-    end = {
-        "schema": schemas.ATTEMPT,
-        "type": "end",
-        "attempt": attempt,
-        "status": str(status),
-        "reason": how.reason,
-        "error": how.error,
-        "token": new_token(),
-        "owner": head.get("owner"),
-        "started_at": head.get("started_at"),
-        "ended_at": last_seen or utc_now(),
-        "ended_by": ended_by,
-        "fresh": bool(head.get("fresh")),
-        "provenance": contents.provenance,
-        "workdir": contents.workdir,
-        "results": contents.results,
-        "assets": list(contents.assets.values()),
-        "commands": contents.commands,
-        "definition": head.get("definition"),
-        "folded": folded,
-        **({"imported_from": origin} if (origin := head.get("imported_from")) else {}),
-    }
-    if why:
-        end["cause"] = why
-    end |= {"submission": head["submission"]} if head.get("submission") else {}
-    if last_seen:
-        end["found_at"] = utc_now()
-    if contents.tasks or contents.workflow:
-        end |= {"workflow": contents.workflow, "tasks": _over(contents.tasks, status, why)}
-    for name in ("ranks", "used", "missed"):
-        if said := getattr(contents, name):
-            end[name] = said
-    return end
-
-
-def _over(tasks: Mapping[str, dict[str, Any]], status: RunStatus, cause: str | None) -> dict[str, dict[str, Any]]:
-    """Return the records of tasks when their attempt is over: what was being executed, or waited for that, is no longer."""
-    became = str(RunStatus.CANCELLED if status is RunStatus.CANCELLED else RunStatus.INTERRUPTED)
-    return {
-        name: {**record, "status": became, **({"cause": cause} if cause else {})}
-        if record.get("status") in UNENDED
-        else record
-        for name, record in tasks.items()
-    }
-
-
-def end_dead(
-    store: Store,
-    run_folder: str,
-    facts: AttemptFacts,
-    how: str,
-    me: Owner,
-    *,
-    beat: str = "",
-    cause: str | None = None,
-    replace: bool = False,
-    said: Mapping[str, Any] | None = None,
-) -> AttemptFacts:
-    """End an attempt whose owner is dead, as ``interrupted``; returns what stands then, by whomever it was ended.
-
-    It ended, as far as anybody can tell, with its last sign of life; `beat` is the time of its last beat. With `replace`, the
-    end is there and cannot be read; `said` is what is known of it otherwise.
-
-    Raises:
-        SchemaError: its claim was written by a newer MolExp.
-    """
-    check_schema({"schema": schemas.ATTEMPT, **facts.head}, claim_key(run_folder, facts.number), schemas.ATTEMPT)
-    last_seen = last_sign(store, facts, beat)
-    settle_replacements(store, facts.contents)
-    settle_grown(store, facts.contents)
-    end = end_document(
-        attempt=facts.number,
-        how=Ending(RunStatus.INTERRUPTED, how, cause),
-        head=facts.head,
-        contents=facts.contents,
-        folded=facts.head.get("folded", {}),
-        ended_by={"host": me.host, "pid": me.pid, "user": me.user},
-        last_seen=last_seen,
-    )
-    end |= {"problem": facts.problem} if facts.problem and not replace else {}
-    end |= said or {}
-    key = end_key(run_folder, facts.number)
-    try:
-        (store.write if replace else store.create)(key, encode_line(end))
-        if store.durability == "end":
-            store.sync([key], names=False)  # before `run.json` is replaced, whose definition it repeats
-    except KeyExistsError:
-        end = decode_object(store.read(key), key)
-    return _of_end(end, facts.number, {})

@@ -7,7 +7,6 @@ Two ways to know that it is dead, neither of which compares the clocks of two ma
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
@@ -15,8 +14,9 @@ from typing import Any, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from molexp._record.attempts import end_dead, last_sign, read_attempt
+from molexp._record.attempts import last_sign, read_attempt
 from molexp._record.causes import Ending, cause_of
+from molexp._record.ends import end_dead
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import MOMENT
 from molexp._record.owners import Owner, known_dead
@@ -25,7 +25,7 @@ from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import decode_object, is_count
 from molexp._values.oom_kills import oom_kills
 from molexp._values.status import Cause, RunStatus
-from molexp._values.times import utc_now
+from molexp._values.times import awake_clock, boot_clock, utc_now
 from molexp.contracts import Store
 from molexp.errors import KeyNotFoundError, RecordError, StoreError
 
@@ -50,18 +50,6 @@ def seconds_from_environment(variable: str, default: float) -> float:
     if not value > 0:
         raise ValueError(f"{variable}={text!r} is no positive number of seconds.")
     return value
-
-
-def boot_clock() -> float:
-    """Return seconds on this machine's clock that nobody sets, suspended time included where the system counts it."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.clock_gettime(clock) if clock is not None else time.monotonic()
-
-
-def awake_clock() -> float:
-    """Return seconds on the same clock without suspended time, in which no process of this machine gives a sign of life."""
-    clock = getattr(time, "CLOCK_MONOTONIC", None)
-    return time.clock_gettime(clock) if clock is not None else time.monotonic()
 
 
 def listed_leases(store: Store) -> dict[str, str]:

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from molexp._record.attempts import attempt_numbers, read_attempt, read_attempts, repeated_definition
 from molexp._record.document_types import VOID, changed, check_shape, decode_document, definition_keys, is_void
-from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run, shown_attempts
-from molexp._record.leases import Observer, boot_clock
+from molexp._record.ends import show_run, shown_end
+from molexp._record.folding import AttemptFacts, Edits, RunState, fold_run
+from molexp._record.leases import Observer
 from molexp._record.looking import as_it_is
 from molexp._storage import layout
 from molexp._storage.layout import end_key
-from molexp._values.documents import decode_object, encode_pretty
+from molexp._values.documents import decode_object
 from molexp._values.patterns import late
 from molexp._values.status import RunStatus
+from molexp._values.times import boot_clock
 from molexp.contracts import Store
 from molexp.errors import CorruptRecordError, KeyNotFoundError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from molexp._values.graph import WorkflowGraph
 
-_AWHILE = 1.0  # seconds that nobody takes between reading a run and showing it, but who was stopped meanwhile
-_FINISHED = frozenset(str(status) for status in RunStatus if status.finished)
 _EDIT = late(r"[a-z0-9][a-z0-9._-]*\.json")  # not the copies that file synchronisers make of conflicts
 
 
@@ -178,33 +178,6 @@ def _now_ended(
         facts.ended, facts.status = True, RunStatus.INTERRUPTED
         facts.problem, facts.problem_key = "it is gone, and run.json shows it", key
     return facts
-
-
-def shown_end(definition: Mapping[str, Any], number: int) -> Mapping[str, Any]:
-    """Return what ``run.json`` shows to people of the end of an attempt; nothing if it shows none."""
-    for entry in shown_attempts(definition):
-        if isinstance(entry, dict) and entry.get("attempt") == number and entry.get("status") in _FINISHED:
-            return entry
-    return {}
-
-
-def show_run(store: Store, path: str, state: RunState, began: float) -> None:
-    """Write ``run.json`` for people, as it was read since the moment `began`, when its newest attempt had an end.
-
-    Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
-    """
-    key = layout.document(path)
-    if boot_clock() - began > _AWHILE and _is_freed(store, path, state):
-        return  # another run of this id may lie there now
-    store.write(key, encode_pretty(state.to_document()))
-    if boot_clock() - began > _AWHILE and _is_freed(store, path, state):
-        store.delete(key)
-
-
-def _is_freed(store: Store, path: str, state: RunState) -> bool:
-    now = as_it_is(store)
-    end = end_key(layout.folder(path), state.attempts[-1].number)
-    return read_edits(now, path).deleted or not now.exists(end)
 
 
 def read_graph(store: Store, state: RunState) -> WorkflowGraph | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from molexp._record.leases import Observer, boot_clock
-from molexp._record.reading import read_run, show_run
+from molexp._record.ends import show_run
+from molexp._record.leases import Observer
+from molexp._record.reading import read_run
 from molexp._storage import layout
+from molexp._values.times import boot_clock
 from molexp.errors import MolexpError
 
 

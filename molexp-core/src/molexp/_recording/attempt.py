@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
+from operator import call
 from typing import TYPE_CHECKING, Any
 
-from molexp._record.attempts import end_document, read_attempts, read_end, superseded
+from molexp._record.attempts import read_attempts, read_end, superseded
 from molexp._record.causes import Ending
 from molexp._record.definitions import WAS_DELETED, reread
+from molexp._record.ends import end_document, show_run
 from molexp._record.folding import AttemptFacts, Contents, Edits, fold_run
-from molexp._record.leases import boot_clock
-from molexp._record.reading import read_edits, show_run
+from molexp._record.reading import read_edits
 from molexp._record.settlement import settle_grown, settle_replacements
 from molexp._recording.contributors import take_in, writer_of, writers
 from molexp._recording.writer import EventLog, Writer
@@ -22,7 +23,7 @@ from molexp._storage import layout
 from molexp._storage.durability import above
 from molexp._storage.layout import claim_key, definition_key, end_key
 from molexp._values.documents import encode, encode_line
-from molexp._values.times import utc_now
+from molexp._values.times import boot_clock, utc_now
 from molexp.errors import KeyExistsError, MolexpError, NotFoundError, RunSupersededError, StoreError
 
 if TYPE_CHECKING:
@@ -54,10 +55,6 @@ def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterat
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
     yield from (layout.provenance(known) for known in documents if known)
-
-
-def _call(step: Callable[[], Any]) -> None:
-    step()
 
 
 class Attempt(Writer):
@@ -377,7 +374,10 @@ class Attempt(Writer):
         graph = (self.contents.workflow or {}).get("graph")
         others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
         named = self.contents.assets  # those of other writers are among them
-        self._session.flushing.made(*named, layout.document(self.path), relies_on=_relied_on(*others), known_by=others)
+        flushing = self._session.flushing
+        relied = () if others in flushing.known else _relied_on(*others)
+        flushing.made(*named, layout.document(self.path), relies_on=relied)
+        flushing.known.add(others)
 
     def _show(self, end: dict[str, Any]) -> None:
         """Write ``run.json`` for people; should a power loss tear it, the end repeats the definition. The lease has served."""
@@ -395,6 +395,6 @@ class Attempt(Writer):
                 return
             write = partial(show_run, self.store, self.path, state, began)
             steps: tuple[Callable[[], Any], ...] = (write, self._log.close, self._give_up_lease)
-            self.store.each(_call, steps[state.edits.deleted :])
+            self.store.each(call, steps[state.edits.deleted :])
         except StoreError:
             pass

@@ -227,9 +227,8 @@ class Process:
 
     def keeps(self, writer: Keeping) -> None:
         """Remember a writer whose records, or those of commands that it starts, do not reach its store at once."""
-        if not writer.store.capabilities >= AT_ONCE:
-            with self._lock:
-                self._keeping.add(writer)
+        with self._lock:
+            self._keeping.add(writer)
 
     def send(self, store: Store, path: str = "") -> None:
         """Send what this process has recorded to the store, where it is about to be read: of the run at `path`, or of all.

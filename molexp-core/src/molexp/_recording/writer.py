@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from molexp._record.folding import Contents
+from molexp._recording.process import AT_ONCE
 from molexp._storage import layout
 from molexp._storage.layout import claim_key, end_key
 from molexp._values.documents import encode_line
@@ -115,7 +116,8 @@ class Writer:
         self._waiting: list[dict[str, Any]] = []  # events that are written with the next
         self._handles: list[Handle] = []
         self._state: State = "recording"
-        process.keeps(self)
+        if not store.capabilities >= AT_ONCE:
+            process.keeps(self)
 
     @property
     def writer(self) -> Writer:

@@ -14,6 +14,7 @@ import atexit
 import os
 from collections.abc import Hashable, Iterable
 from contextlib import suppress
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from molexp._storage import layout
@@ -52,36 +53,36 @@ class Flushing:
     Args:
         store: the workspace's.
         flushed: the keys that were flushed there before.
+
+    Attributes:
+        known: those keys, and what callers have put beside them to stand for several.
     """
 
-    __slots__ = ("_flushed", "_store")
+    __slots__ = ("_flushed", "_store", "known")
 
     def __init__(self, store: Store, flushed: Flushed) -> None:
         self._store = store
         self._flushed = flushed
+        self.known = flushed.known
 
-    def made(self, *made: str, relies_on: Iterable[str] = (), known_by: Hashable = None) -> None:
+    def made(self, *made: str, relies_on: Iterable[str] = ()) -> None:
         """Let the keys `made` survive a power loss, and what was not flushed before of what they rely on.
 
         Args:
             made: keys.
-            relies_on: keys, not looked at if they all were flushed before under the same `known_by`.
-            known_by: a name that stands for all of them.
+            relies_on: keys.
 
         Raises:
             StoreError: they are there, but a power loss may undo that.
         """
         if self._store.durability != "end":
             return
-        known, waiting = self._flushed.known, self._flushed.waiting
-        unknown = () if known_by in known else (key for key in relies_on if key not in known)
-        due = [*waiting, *unknown]
+        known, waiting = self.known, self._flushed.waiting
+        due = [*waiting, *filterfalse(known.__contains__, relies_on)]
         self._store.sync(dict.fromkeys((*made, *due)))
         if len(known) > _REMEMBERED:
             known.clear()
         known.update(due)
-        if known_by is not None:
-            known.add(known_by)
         if waiting:
             for key in due:
                 waiting.pop(key, None)
@@ -89,7 +90,7 @@ class Flushing:
     def defined(self, key: str, *, relies_on: Iterable[str] = ()) -> None:
         """Note the same of a document on which more will rely."""
         self.made(key, relies_on=relies_on)
-        self._flushed.known.add(key)
+        self.known.add(key)
 
     def later(self, key: str) -> None:
         """Note a run that was made alone: its definition is flushed with whatever comes next."""

@@ -1,14 +1,16 @@
-"""Times, and ids that are new: UTC, ISO 8601, microseconds."""
+"""Times, clocks, and ids that are new: UTC, ISO 8601, microseconds."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import methodcaller
 
-__all__ = ["new_run_id", "new_token", "parse_time", "utc_now", "utc_text"]
+__all__ = ["awake_clock", "boot_clock", "new_run_id", "new_token", "parse_time", "utc_now", "utc_text"]
 
 
 @lru_cache(maxsize=1)
@@ -40,6 +42,19 @@ def parse_time(text: str) -> datetime:
     if moment.tzinfo is UTC:  # as in all that MolExp writes
         return moment
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _clock_of(name: str) -> Callable[[], float]:
+    """Return a clock of this machine that nobody sets, where the system has one of this name."""
+    number = getattr(time, name, None)
+    return time.monotonic if number is None else partial(methodcaller("clock_gettime", number), time)
+
+
+boot_clock = _clock_of("CLOCK_BOOTTIME")
+"""Returns seconds on this machine's clock that nobody sets, suspended time included where the system counts it."""
+
+awake_clock = _clock_of("CLOCK_MONOTONIC")
+"""Returns seconds on the same clock without suspended time, in which no process of this machine gives a sign of life."""
 
 
 def new_run_id() -> str:

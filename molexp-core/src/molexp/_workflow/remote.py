@@ -194,6 +194,6 @@ def _context(call: TaskCall, contribution: Contribution | None) -> TaskContext:
     if (assets := _attempt_assets.get(label)) is not None:
         assets = assets.of(recorder)
     else:
-        assets = AttemptAssets(recorder, run._session.library, run._scopes)
+        assets = AttemptAssets(recorder.writer, run._session.library, run._scopes, recorder)
     _attempt_assets[label] = assets
     return TaskContext(**call.given, run=run, assets=assets)

@@ -29,11 +29,10 @@ from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.reading import FOREIGN, listed_journals, newest_snapshot
 from molexp._catalog.refresh.refresh import Refresher
 from molexp._record.journal import seal
-from molexp._record.leases import boot_clock
 from molexp._record.owners import Owner
 from molexp._storage import layout
 from molexp._values.documents import decode
-from molexp._values.times import new_token
+from molexp._values.times import boot_clock, new_token
 from molexp.contracts import Stat
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
 

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from molexp._record.leases import boot_clock
+from molexp._values.times import boot_clock
 
 if TYPE_CHECKING:
     from molexp._catalog.index.index import Index

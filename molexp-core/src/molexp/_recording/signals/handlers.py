@@ -12,14 +12,20 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from types import FrameType
-from typing import TYPE_CHECKING
+from functools import partial
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._values.process_id import HERE
 from molexp._values.status import Cause
+from molexp.errors import RunCancelledError
 
 if TYPE_CHECKING:
     import asyncio
+
+    from molexp._recording.writer import Writer
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _WARNINGS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGBREAK")  # schedulers send these before they kill
 
@@ -231,3 +237,60 @@ def _send(number: int) -> None:
         _thread.interrupt_main(number)
     else:
         signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+
+class Leavable:
+    """A context whose attempt ends also if its ``__exit__``, which is `noticed`, is interrupted before it has ended that.
+
+    A signal that comes during the last statement of a block, if that is C code, is raised as ``__exit__`` is called, before
+    its first line. But the `with` statement alone holds what it calls, and lets go of that when it is over, however that
+    came about: a weak reference tells.
+    """
+
+    _attempt: Writer
+    _left_by: BaseException | None = None  # once `__exit__` has been told
+    _way_out: weakref.ref[Callable[..., None]] | None = None  # the newest one that was given out
+    _watched: weakref.ref[Callable[..., None]] | None = None  # the one that a `with` statement holds
+
+    def _watch(self) -> None:
+        """Watch the `with` statement that is calling ``__enter__``, if one is: it has asked for the way out by now."""
+        if self._way_out is not None and (way_out := self._way_out()) is not None:
+            self._watched = weakref.ref(way_out, self._let_go)
+
+    def _let_go(self, _way_out: weakref.ref[Callable[..., None]]) -> None:
+        """End the attempt, unless it has ended or its end is pending: the statement is over."""
+        error, self._left_by, self._watched = self._left_by, None, None
+        if not self._attempt.closed and self._attempt.state != "ending":
+            number = HERE.asked_by
+            with contextlib.suppress(RunCancelledError):  # another error is on its way
+                self.__exit__(None, error or (Terminated(number) if number else KeyboardInterrupt()), None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        raise NotImplementedError
+
+
+class _Noticed:
+    """An ``__exit__`` of which everybody who asks for it gets another object.
+
+    A bound method would not do: Python takes it apart to call it.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.__wrapped__ = function
+
+    def __get__(self, context: Leavable | None, _owner: Any = None) -> Callable[..., None]:
+        if context is None:
+            return self.__wrapped__
+        way_out = partial(self.__wrapped__, context)
+        context._way_out = weakref.ref(way_out)
+        return way_out
+
+
+if TYPE_CHECKING:
+
+    def noticed(function: F) -> F:
+        """Return an ``__exit__`` as type checkers know it."""
+else:
+    noticed = _Noticed
