@@ -1,29 +1,37 @@
-"""From keys to paths, what may stand in the way of making one, and flushing files and their names to the disk."""
+"""From keys to paths, what may stand in the way of making one, and listing the keys in folders."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from operator import attrgetter
 from typing import TypeVar
 
-from molexp.contracts import Store, check_key
-from molexp.errors import StoreError, StorePermissionError, WorkspaceMovedError
+from molexp.contracts import Listing, Stat, Store, check_key
+from molexp.errors import KeyNotFoundError, StoreError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._errors import Action, LinkedFolderError, translate
-from molexp_fs._files import TEMP_PREFIX
+from molexp_fs._files import FOLDER, LINK, TEMP_PREFIX, sort_of
 from molexp_fs._keys import check_local, respelled
 
 REMEMBERED = 4096
 """A store remembers at most this many folders that it has checked."""
 
-_WINDOWS = os.name == "nt"
+_WINDOWS = os.name == "nt"  # junctions are folders by their type, and lead somewhere else as links do
 _NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*+").fullmatch  # of nearly all files
 _SHORT = 0 if _WINDOWS else 255  # characters up to which a key of such names needs no further look
 _T = TypeVar("_T")
-_MANY = 16  # files that are flushed faster by flushing all there is
+_LISTED = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*").fullmatch
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
+GONE = (FileNotFoundError, NotADirectoryError)
+"""Errors of opening a folder that does not exist."""
+LOOP = "folder that leads back to one above it"
+_NOTHING = Listing((), ())
+_key = attrgetter("key")
+_Way = tuple[tuple[int, int], ...]
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
 
 
@@ -205,10 +213,10 @@ class Folder:
             found = os.lstat(self.base + folder)
         except OSError as error:
             return not isinstance(error, FileNotFoundError)  # whoever uses it meets the same error
-        if (sort := files.sort_of(found)) == files.LINK:
+        if (sort := sort_of(found)) == LINK:
             link = LinkedFolderError(folder, self.base + folder)
             raise self.error(link, key, action) from link
-        if sort == files.FOLDER:
+        if sort == FOLDER:
             self.remember(folder)
         return True
 
@@ -247,68 +255,6 @@ class Folder:
         """Return the error of MolExp for `error`; the caller raises it from that."""
         return translate(error, key, self.url, action)
 
-    # ------------------------------------------------------------------------------------------------------ flushing
-
-    def flush(self, paths: Collection[str], *, content: bool, names: bool) -> None:
-        """Flush the bytes of each file, then the names.
-
-        Raises:
-            StoreError: it could not be done.
-        """
-        if len(paths) >= _MANY and self._everything():
-            return
-        for path in paths if content else ():
-            try:
-                files.sync_file(path)
-            except OSError as error:
-                self._pass_over(error, path)
-        if names:
-            self._flush_names(paths)
-
-    def _everything(self) -> bool:
-        """Flush the whole file system by one call, if there is one. Tell whether there is."""
-        try:
-            return files.sync_all(self.base)
-        except FileNotFoundError:
-            return True  # and nothing to flush
-        except OSError as error:
-            raise self.error(error, "", "write") from error
-
-    def _flush_names(self, paths: Iterable[str]) -> None:
-        """Flush the folder of each path, once, and the folders above those that were not seen before."""
-        known, made_in = self.flushed, self.made_in
-        due = set(map(files.folder_of_path, paths))
-        lowest = len(self.base) - 1  # the length of the store's own folder
-        new: list[str] = []
-        for folder in due - known:
-            above = folder
-            while above not in known and len(above) >= lowest:
-                new.append(above)
-                known.add(above)
-                above = files.folder_of_path(above)
-                due.add(above)
-        if len(known) >= REMEMBERED:
-            known.clear()
-        try:
-            for folder in sorted(due, key=len, reverse=True):
-                inner = made_in.pop(folder, ())
-                try:
-                    files.sync_folder(folder)
-                except OSError as error:
-                    self._pass_over(error, folder)
-                known.update(inner)
-        except BaseException:
-            known.difference_update(new)
-            raise
-
-    def _pass_over(self, error: OSError, path: str) -> None:
-        """Ignore files that were deleted, and folders above the store that we may not open."""
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            return
-        found = self.error(error, path[len(self.base) :], "write")
-        if not (isinstance(found, StorePermissionError) and len(path) < len(self.base) - 1):
-            raise found from error
-
 
 class Followed(Folder):
     """The folder of a store, with one key that is a link and is followed for reading, with all links behind it.
@@ -336,7 +282,7 @@ class Followed(Folder):
         super().reach(self.key)
         path = self.path(key)
         if not self.follows(path):
-            raise self.error(files.SpecialError(files.LINK, path), key, action)
+            raise self.error(files.SpecialError(LINK, path), key, action)
         return os.path.realpath(path)
 
     def reach_folder(self, prefix: str) -> str:
@@ -346,3 +292,111 @@ class Followed(Folder):
     def follows(self, path: str) -> bool:
         """Tell whether a link may be followed."""
         return self.outside or f"{os.path.realpath(path)}/".replace(os.sep, "/").startswith(self.base)
+
+
+# ------------------------------------------------------------------------------------------------------------- listing
+
+
+def describe(key: str, found: os.stat_result, sort: str | None = None) -> Stat:
+    """Return the description of `key`. `sort` is its type, if it is no regular file."""
+    version = f"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"
+    if sort := sort_of(found) if sort is None else sort:
+        return Stat(key, 0, version, found.st_mtime, sort)
+    return Stat(key, found.st_size, version, found.st_mtime)
+
+
+def children(folder: Folder, prefix: str) -> Listing:
+    """List one level. A missing folder is empty."""
+    files, folders = _level(folder, prefix, by_name=not _WINDOWS)
+    if not files and not folders:
+        return _NOTHING
+    files.sort(key=_key)
+    return Listing(tuple(files), tuple(sorted(folders)) if folders else ())
+
+
+def walk(folder: Folder, prefix: str) -> Iterator[Stat]:
+    """Yield every key below `prefix`. No folder is open while the caller works.
+
+    A folder that is one of those that led to it (a bind mount; where links are followed, a link) is not entered again.
+    """
+    waiting: list[tuple[str, _Way, os.stat_result | None]] = [(prefix, (), None)]
+    while waiting:
+        at, way, found = waiting.pop()
+        if found is None or not found.st_ino:
+            try:
+                found = os.stat(folder.base + at)
+            except OSError:
+                found = None  # the listing says so, or that it is gone
+        elif type(folder) is Folder:
+            folder.remember(at)  # the folder above has just said that it is no link
+        if found is not None and found.st_ino:
+            here = found.st_dev, found.st_ino
+            if here in way:
+                yield describe(at, found, LOOP)
+                continue
+            way = (*way, here)
+        files, folders = _level(folder, at)
+        yield from files
+        waiting.extend((join(at, name), way, one) for name, one in folders.items())
+
+
+def _level(
+    folder: Folder, prefix: str, *, by_name: bool = False
+) -> tuple[list[Stat], dict[str, os.stat_result | None]]:
+    """Return the keys and folders of one level; `by_name`, without looking at folders that the kernel calls folders."""
+    files: list[Stat] = []
+    folders: dict[str, os.stat_result | None] = {}
+    inside = f"{prefix}/" if prefix else ""
+    try:
+        if not (path := folder.reach_folder(prefix)):
+            return files, folders
+        with os.scandir(path) as entries:
+            for entry in entries:
+                name = entry.name
+                if not _LISTED(name) and not _is_ours(name):
+                    continue
+                try:
+                    if entry.is_file(follow_symlinks=False):  # nearly all are: the kernel has said so with the name
+                        files.append(describe(inside + name, entry.stat(follow_symlinks=False), ""))
+                    elif by_name and entry.is_dir(follow_symlinks=False):
+                        folders[name] = None
+                    else:
+                        _sort(entry, inside, folder, files, folders)
+                except FileNotFoundError:
+                    pass  # deleted since the folder was opened, or a link that leads nowhere
+    except (*GONE, KeyNotFoundError):
+        return files, folders
+    except OSError as error:
+        raise folder.error(error, prefix, "list") from error
+    return files, folders
+
+
+def _sort(
+    entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: dict[str, os.stat_result | None]
+) -> None:
+    found = entry.stat(follow_symlinks=False)
+    if (sort := sort_of(found)) == LINK and isinstance(folder, Followed) and folder.follows(entry.path):
+        found = os.stat(entry.path)
+        sort = sort_of(found)
+    if sort == FOLDER:
+        folders[entry.name] = found
+    else:
+        files.append(describe(inside + entry.name, found, sort))
+
+
+def _is_ours(name: str) -> bool:
+    # A name that no key can have is a foreign file's: not UTF-8, or with a backslash or a control character.
+    if name.startswith(TEMP_PREFIX) or _FORBIDDEN.search(name):
+        return False
+    if name.isascii():
+        return True
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def join(prefix: str, name: str) -> str:
+    """Return the key or folder `name` in the folder `prefix`."""
+    return f"{prefix}/{name}" if prefix else name

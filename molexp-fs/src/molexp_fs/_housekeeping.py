@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from molexp_fs._files import FOLDER, TEMP_PREFIX, claim, holding, remove, sort_of, temp_path
-from molexp_fs._walk import GONE, join
+from molexp_fs._folder import GONE, join
 
 
 def leftovers(base: str, older_than: float, now: float, unreadable: dict[str, OSError]) -> Iterator[str]:

@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar, Self, get_args
 from molexp.contracts import Appender, Capability, Durability, Listing, StagedFile, Stat, Store, StreamWriter
 from molexp.errors import KeyExistsError, KeyMovedError, KeyNotFoundError, StoreError
 from molexp_fs import _files as files
-from molexp_fs import _housekeeping, _linking, _staging, _walk
+from molexp_fs import _housekeeping, _linking, _staging
 from molexp_fs._cloning import clone_to
-from molexp_fs._folder import Folder, Followed
+from molexp_fs._folder import Folder, Followed, children, describe, walk
 from molexp_fs._keys import folded
 from molexp_fs._location import file_in_the_way, folder_of, url_of
-from molexp_fs._writing import FileAppender, FileWriter, Naming, capabilities
+from molexp_fs._writing import FileAppender, FileWriter, Naming, capabilities, flush
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +166,7 @@ class LocalStore(Store):
             raise self._folder.error(error, key, "read") from error
         if (sort := files.sort_of(found)) == files.FOLDER:
             raise KeyNotFoundError(key, url=self.url)
-        return _walk.describe(key, found, sort)
+        return describe(key, found, sort)
 
     def exists(self, key: str) -> bool:
         """Tell whether `key` exists: a file, or a special file."""
@@ -197,7 +197,7 @@ class LocalStore(Store):
         """
         if prefix:
             self._folder.path(prefix)
-        return _walk.walk(self._folder, prefix)
+        return walk(self._folder, prefix)
 
     def children(self, prefix: str = "") -> Listing:
         """List one level below the folder `prefix`. Its `folders` may include empty ones.
@@ -205,7 +205,7 @@ class LocalStore(Store):
         Raises:
             StorePermissionError: the folder cannot be read.
         """
-        return _walk.children(self._folder, prefix)
+        return children(self._folder, prefix)
 
     # ------------------------------------------------------------------------------------------------------ payloads
 
@@ -267,7 +267,7 @@ class LocalStore(Store):
             StoreError: it could not be flushed, and a power loss may lose it.
         """
         if self.durability == "end":  # "always" has done so already
-            self._folder.flush(dict.fromkeys(map(self._folder.path, keys)), content=content, names=names)
+            flush(self._folder, dict.fromkeys(map(self._folder.path, keys)), content=content, names=names)
 
     # -------------------------------------------------------------------------------------------------- capabilities
 

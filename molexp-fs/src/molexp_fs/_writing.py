@@ -1,24 +1,26 @@
-"""Write files: whole ones, which get their names only when they are complete, and those that are appended to."""
+"""Write files: whole ones, which get their names only when they are complete, and those that are appended to; flush them."""
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from types import TracebackType
 from typing import IO, Self
 
 from molexp.contracts import Capability, Durability
-from molexp.errors import WorkspaceMovedError
+from molexp.errors import StorePermissionError, WorkspaceMovedError
 from molexp_fs import _files as files
 from molexp_fs._cloning import clone
 from molexp_fs._errors import NO_LINK, NO_TMPFILE, translate
+from molexp_fs._folder import REMEMBERED, Folder
 
 _NAMELESS = os.O_WRONLY | getattr(os, "O_TMPFILE", 0)
 _HAS_NAMELESS = hasattr(os, "O_TMPFILE") and os.link in os.supports_dir_fd
 _HAS_LINKS = hasattr(os, "link")
 _NO_FOLLOW = {"follow_symlinks": False} if _HAS_LINKS and os.link in os.supports_follow_symlinks else {}
 _BUFFER = 1 << 16
+_MANY = 16  # files that are flushed faster by flushing all there is
 _BEHIND = 16 << 20  # bytes of a stream after which the system begins to flush them
 
 
@@ -340,3 +342,70 @@ def capabilities() -> frozenset[Capability]:
     if hasattr(os, "symlink"):
         found.add("symlink")
     return frozenset(found)
+
+
+# ------------------------------------------------------------------------------------------------------------ flushing
+
+
+def flush(folder: Folder, paths: Collection[str], *, content: bool, names: bool) -> None:
+    """Flush the bytes of each file, then the names.
+
+    Raises:
+        StoreError: it could not be done.
+    """
+    if len(paths) >= _MANY and _everything(folder):
+        return
+    for path in paths if content else ():
+        try:
+            files.sync_file(path)
+        except OSError as error:
+            _pass_over(folder, error, path)
+    if names:
+        _flush_names(folder, paths)
+
+
+def _everything(folder: Folder) -> bool:
+    """Flush the whole file system by one call, if there is one. Tell whether there is."""
+    try:
+        return files.sync_all(folder.base)
+    except FileNotFoundError:
+        return True  # and nothing to flush
+    except OSError as error:
+        raise folder.error(error, "", "write") from error
+
+
+def _flush_names(folder: Folder, paths: Iterable[str]) -> None:
+    """Flush the folder of each path, once, and the folders above those that were not seen before."""
+    known, made_in = folder.flushed, folder.made_in
+    due = set(map(files.folder_of_path, paths))
+    lowest = len(folder.base) - 1  # the length of the store's own folder
+    new: list[str] = []
+    for inner in due - known:
+        above = inner
+        while above not in known and len(above) >= lowest:
+            new.append(above)
+            known.add(above)
+            above = files.folder_of_path(above)
+            due.add(above)
+    if len(known) >= REMEMBERED:
+        known.clear()
+    try:
+        for path in sorted(due, key=len, reverse=True):
+            made = made_in.pop(path, ())
+            try:
+                files.sync_folder(path)
+            except OSError as error:
+                _pass_over(folder, error, path)
+            known.update(made)
+    except BaseException:
+        known.difference_update(new)
+        raise
+
+
+def _pass_over(folder: Folder, error: OSError, path: str) -> None:
+    """Ignore files that were deleted, and folders above the store that we may not open."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return
+    found = folder.error(error, path[len(folder.base) :], "write")
+    if not (isinstance(found, StorePermissionError) and len(path) < len(folder.base) - 1):
+        raise found from error
