@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
 
     Item_contra = TypeVarWithDefault("Item_contra", contravariant=True, default=Any)
+    F = TypeVarWithDefault("F", default="NoFields")
 else:
     Item_contra = TypeVar("Item_contra", contravariant=True)
+    F = TypeVar("F")
 
 T = TypeVar("T")
-F = TypeVar("F")
 T_contra = TypeVar("T_contra", contravariant=True)
 S_contra = TypeVar("S_contra", contravariant=True)
 F_co = TypeVar("F_co", covariant=True)
@@ -170,13 +171,18 @@ class AssetKind(ABC, Generic[T, F]):
     schema: ClassVar[int] = 1
     """Raised when the meaning of the fields or of the bytes changes; `Upgrades` reads older fields."""
 
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, types: Any) -> Any:
+            """Return the class for types; Python 3.13 knows defaults of type variables itself."""
+            alone = cls is AssetKind and not isinstance(types, tuple)
+            return super().__class_getitem__((types, NoFields) if alone else types)
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "fields" not in cls.__dict__:
-            for base in cls.__dict__.get("__orig_bases__", ()):
-                if isinstance(get_origin(base), type) and issubclass(get_origin(base), AssetKind):
-                    last = get_args(base)[-1]
-                    cls.fields = cls.fields if isinstance(last, TypeVar) else last
+            found = _class_of_fields(cls)
+            cls.fields = found if isinstance(found, type) else cls.fields
 
     @abstractmethod
     def save(self, obj: T, sink: Sink) -> F:
@@ -185,6 +191,19 @@ class AssetKind(ABC, Generic[T, F]):
     @abstractmethod
     def load(self, source: Source[F]) -> T:
         """Read the object that `save` wrote."""
+
+
+def _class_of_fields(kind: type) -> Any:
+    """Return what the bases of a kind say of ``F``: a class, a type variable of its own, or None if they say nothing."""
+    for base in kind.__dict__.get("__orig_bases__", ()):
+        origin, types = get_origin(base), get_args(base)
+        if origin is AssetKind:
+            return types[-1]
+        if isinstance(origin, type) and issubclass(origin, AssetKind):
+            found = _class_of_fields(origin)
+            own = getattr(origin, "__parameters__", ())
+            return types[own.index(found)] if found in own else found
+    return None
 
 
 def kind_name(kind: type[AssetKind[Any, Any]] | str | None) -> str | None:
