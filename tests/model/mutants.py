@@ -130,7 +130,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         ),
     ),
     "findings are taken into another generation": (
-        _one("molexp._catalog.index.index:Index.changing", "if generation is not None:", "if False:"),
+        _one(
+            "molexp._catalog.index.index:Index.changing", "if generation not in (None, self.generation):", "if False:"
+        ),
     ),
     "a row is replaced by one that knows less": (
         _one("molexp._catalog.index.entries:Rows._may_replace", "        if not known:\n", "        if True:\n"),
@@ -304,7 +306,9 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
         _one("molexp._catalog.refresh.refresh:Refresher.scan", "since=began,", "since=since,"),
     ),
     "what a snapshot has, and was announced since journals were read, is taken for gone": (
-        _one("molexp._catalog.refresh.refresh:Refresher._merge_some", "        if all_known:\n", "        if False:\n"),
+        _one(
+            "molexp._catalog.refresh.refresh:Refresher._merge_some", "if all_known and (unseen", "if False and (unseen"
+        ),
     ),
     "what was announced, and looks as it did, is no news": (
         _one("molexp._catalog.index.index:Index.apply", "            rows.note_news(", "            set("),
