@@ -80,8 +80,9 @@ def test_an_attempt_whose_claim_arrives_after_an_error_is_over_for_the_process_t
 
 def test_whoever_only_looks_at_how_a_block_is_left_ends_nothing(run):
     ctx = run.start()
-    assert callable(ctx.__exit__)
-    ctx.__enter__()
+    known = ctx.__enter__, ctx.__exit__  # as helpers do that check whether something is a context manager
+    known[0]()
+    del known
     assert callable(ctx.__exit__)
     ctx.set_result("energy", -3.7)
     assert run.status == "running"

@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import FrameType, TracebackType
+from types import FrameType, MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from molexp._values.process_id import HERE
@@ -272,9 +272,9 @@ class Leavable:
 
 
 class _Noticed:
-    """An ``__exit__`` of which everybody who asks for it gets another object.
+    """An ``__exit__`` of which each `with` statement gets an object of its own, and whoever else asks a bound method.
 
-    A bound method would not do: Python takes it apart to call it.
+    That would not do for both: Python takes it apart to call it. And others may let go of what they got at any time.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
@@ -283,6 +283,12 @@ class _Noticed:
     def __get__(self, context: Leavable | None, _owner: Any = None) -> Callable[..., None]:
         if context is None:
             return self.__wrapped__
+        from opcode import opmap
+
+        asking = sys._getframe(1)
+        by = asking.f_code.co_code[asking.f_lasti]  # the instruction
+        if by not in (opmap.get("BEFORE_WITH"), opmap.get("LOAD_SPECIAL")):
+            return MethodType(self.__wrapped__, context)
         way_out = partial(self.__wrapped__, context)
         context._way_out = weakref.ref(way_out)
         return way_out
