@@ -197,6 +197,17 @@ def test_storage_that_does_not_answer_changes_nothing(lab, data, monkeypatch, er
     assert [row.path for row in reader.catalog.runs()] == [*before[1], run.path]
 
 
+def test_a_query_that_cannot_be_understood_is_told_whatever_the_storage_says(lab):
+    lab.workspace().materialize()
+    (lab.folder / "workspace.json").unlink()
+    os.mkfifo(lab.folder / "workspace.json")
+    with pytest.raises(me.errors.SpecialFileError):
+        lab.workspace().catalog.runs("results.energy < 0")
+
+    with pytest.raises(me.errors.QueryError, match="expected a value or a field"):
+        lab.workspace().catalog.runs("results.energy < <")
+
+
 def test_foreign_hints_are_ignored(ws, exp, place):
     place.store.write(".molexp/journals/x", b"")
     place.store.write(

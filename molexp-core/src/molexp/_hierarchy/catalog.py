@@ -68,13 +68,15 @@ def from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable
             try:
                 return answer(self, *args, **kwargs)
             except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
+                if isinstance(error, _EITHER) and isinstance(error, MolexpError):
+                    raise  # without a look at the index, which may be what cannot be reached
                 session, index = self._session, self._session.index
                 if isinstance(error, sqlite3.Error) and is_busy(error):
                     raise MolexpError(
                         f"The index {index.location!r} is kept locked by another process for more than {BUSY:g} s: one that "
                         "was stopped, or a program that looks into it. End that, or let MOLEXP_CACHE_DIR name another folder."
                     ) from error
-                if isinstance(error, _EITHER) and (isinstance(error, MolexpError) or not index.damage()):
+                if isinstance(error, _EITHER) and not index.damage():
                     raise
                 index.discard()
                 if again and session.workspace.exists():
