@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from textwrap import dedent
 
 import pytest
@@ -206,6 +208,19 @@ def test_a_query_that_cannot_be_understood_is_told_whatever_the_storage_says(lab
 
     with pytest.raises(me.errors.QueryError, match="expected a value or a field"):
         lab.workspace().catalog.runs("results.energy < <")
+
+
+def test_a_workspace_that_was_asked_goes_with_its_last_name(lab, lab_run):
+    """Its index is an open file, and programs that ask many switch the garbage collector off."""
+    ws = lab.load()
+    left = weakref.ref(ws)
+    gc.disable()
+    try:
+        assert [row.id for row in ws.catalog.runs()] == ["one"]
+        del ws
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_foreign_hints_are_ignored(ws, exp, place):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from molexp._hierarchy.project import Project
@@ -379,12 +378,14 @@ class Workspace:
             return self.run(run).asset(name)
         return resolve_asset(self._session, id)
 
-    @cached_property
+    @property
     def catalog(self) -> Catalog:
         """Answers which runs and which assets there are."""
         from molexp._hierarchy.catalog import Catalog
 
-        return Catalog(self._session, self.run)
+        return Catalog(
+            self._session, self.run
+        )  # not kept: it refers to this, and both would wait for the garbage collector
 
     def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
         """Show in what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.
