@@ -43,7 +43,9 @@ def test_an_asset_record(bad, values):
     ws = bad.load()
 
     assert {row.id for row in ws.catalog.runs()} >= {"good"}
-    assert any(asset.scope == "metals/cu/good" for asset in ws.catalog.assets())
+    for where, sort in ((None, None), ("format == 'text'", None), (None, "from_file")):
+        found = ws.catalog.assets(where, sort=sort)
+        assert any(asset.scope == "metals/cu/good" for asset in found)
     assert ws.run("metals/cu/bad").assets
     assert isinstance(str(ws.fsck()), str)
     assert bad.load().catalog.lineage("metals/cu/bad").of.id == "metals/cu/bad"

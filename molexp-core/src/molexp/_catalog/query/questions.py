@@ -186,7 +186,7 @@ def about_assets(
     if where is not None or sort is not None:
         known = list[tuple[str, str, bool, bool]]()
         if _is_about_fields(where, sort):  # else no kind is imported for it
-            found = index.select("SELECT DISTINCT kind FROM assets")
+            found = index.select("SELECT DISTINCT kind FROM assets WHERE kind IS NOT NULL")
             known += kinds.fields_of_kinds([equal["kind"]] if equal["kind"] else [one for (one,) in found])
         own = {*recorded_fields(index), *(field for _, field, *_ in known)} - {*ASSET_ROOTS}
 
