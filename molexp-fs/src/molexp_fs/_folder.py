@@ -72,7 +72,7 @@ class Folder:
             InvalidKeyError: it cannot be a key here.
         """
         folder, _, name = key.rpartition("/")
-        is_plain = len(key) <= _SHORT and _NAME(name) is not None
+        is_plain = len(key) <= _SHORT and _NAME(name) is not None and key[0] != "/"
         if is_plain and folder not in self._plain:  # as of the first key in a new folder
             above, _, name = folder.rpartition("/")
             is_plain = above in self._plain and _NAME(name) is not None
@@ -100,7 +100,7 @@ class Folder:
             SpecialFileError: the same, for a key that is to be written.
         """
         folder, _, name = key.rpartition("/")
-        if folder in self._plain and len(key) <= _SHORT and _NAME(name):  # as nearly always
+        if folder in self._plain and len(key) <= _SHORT and _NAME(name) and key[0] != "/":  # as nearly always
             return self.base + key
         path = self.path(key)
         if folder and folder not in self._plain:

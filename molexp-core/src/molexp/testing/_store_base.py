@@ -19,6 +19,7 @@ _E = TypeVar("_E", bound=MolexpError)
 INVALID_KEYS = {
     "empty": "",
     "absolute": "/a",
+    "absolute in a folder": "/a/b",
     "parent": "../a",
     "inner parent": "a/../b",
     "last parent": "a/..",
