@@ -92,7 +92,11 @@ def test_gc_names_what_may_not_be_read_and_frees_the_rest(lab, lab_exp, lab_run,
 
 
 @pytest.mark.parametrize(
-    "what", [b'{"schema": 1, "op": "resto', b"", b"\0" * 40, b'{"schema": 2, "type": "edit", "op": "unhide"}']
+    "what",
+    [
+        *(b'{"schema": 1, "op": "resto', b"", b"\0" * 40),
+        *(b'{"schema": 2, "type": "edit", "op": "unhide"}', b'{"schema": 1, "type": "edit", "op": ["restore"]}'),
+    ],
 )
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_a_deleted_run_of_which_an_edit_is_not_understood_is_named_and_kept(lab, lab_run, what, dry_run):

@@ -173,7 +173,7 @@ def delete_edit_of(store: Store, path: str, *, certainly: bool = False) -> dict[
             found = doubt = None
         elif edit.get("op") == "delete":
             found, doubt = found or edit, None
-        elif edit.get("op") not in OPERATIONS and not is_void(edit):
+        elif str(edit.get("op")) not in OPERATIONS and not is_void(edit):
             doubt = CorruptRecordError(key, f"this molexp-core does not know the edit {edit.get('op')!r}; upgrade it")
     if certainly and found and doubt:
         raise doubt
