@@ -51,6 +51,16 @@ def test_an_asset_record(bad, values):
     assert bad.load().catalog.lineage("metals/cu/bad").of.id == "metals/cu/bad"
 
 
+@pytest.mark.parametrize("said", [{"a": 1}, ["a"], 3], ids=str)
+def test_the_provenance_of_an_end(bad, said):
+    key = f"{RUN}/executions/1.end.json"
+    bad.store.write(key, json.dumps({**bad.document(key), "provenance": said}).encode())
+    ws = bad.load()
+
+    assert {row.id for row in ws.catalog.runs("status == 'succeeded'")} == {"good", "bad"}
+    assert ws.run("metals/cu/bad").status == "succeeded"
+
+
 @pytest.mark.parametrize("owner", ["me", {"pid": 10**30, "host": "h"}, {"pid": -1}, None, []], ids=str)
 def test_a_claim_without_an_end(bad, owner):
     key = f"{RUN}/executions/1.jsonl"

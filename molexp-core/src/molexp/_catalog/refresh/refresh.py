@@ -424,10 +424,10 @@ class Refresher:
 
     def _origins(self, entries: Iterable[Entry]) -> dict[str, Mapping[str, Any]]:
         """Provenance documents that rows name and the index lacks."""
-        named = {entry.document.get("provenance") for entry in entries if entry.document is not None}
+        said = [entry.document.get("provenance") for entry in entries if entry.document is not None]
         found: dict[str, Mapping[str, Any]] = {}
-        for known in named:
-            if isinstance(known, str) and self._index.lacks_origin(known):
+        for known in {one for one in said if isinstance(one, str)}:
+            if self._index.lacks_origin(known):
                 key = layout.provenance(known)
                 try:
                     found[known] = decode_object(self._store.read(key), key)
