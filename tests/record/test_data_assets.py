@@ -181,6 +181,37 @@ def test_a_link_that_leads_nowhere_by_now_is_made_again(lab_exp, file):
     assert lab_exp.data_assets.import_asset("feature-cache", elsewhere, action="symlink").read_bytes() == b"features"
 
 
+@pytest.mark.parametrize("before", ["symlink", "hardlink"])
+def test_a_link_behind_which_something_else_lies_by_now_is_not_returned(lab_exp, file, folder, before):
+    for name, source, changed in (("feature-cache", file, file), ("frames", folder, folder / "a.xyz")):
+        kept = lab_exp.data_assets.import_asset("kept", source)
+        lab_exp.data_assets.import_asset(name, source, action=before)
+        changed.write_bytes(changed.read_bytes().swapcase())
+
+        again = lab_exp.data_assets.import_asset(name, kept)
+        assert (again.version, again.content_hash, again.external) == (2, kept.content_hash, False)
+
+
+def test_links_are_files_once_they_were_sent_elsewhere(lab, lab_exp, file, folder):
+    def bring(data):
+        return [data.import_asset(name, source).version for name, source in (("one", file), ("all", folder))]
+
+    lab_exp.data_assets.import_asset("one", file, action="symlink")
+    lab_exp.data_assets.import_asset("all", folder, action="symlink")
+    me.sync_workspace(lab.url, "memory://links-sent")
+
+    assert bring(me.Workspace.load("memory://links-sent").project("metals").experiment("cu").data_assets) == [1, 1]
+
+
+@pytest.mark.parametrize("action", ["copy", "symlink", "hardlink"])
+def test_an_asset_of_the_workspace_is_imported_once(lab_run, action):
+    with lab_run.start() as ctx:
+        made = ctx.artifact.save("a.txt", "a")
+    data = lab_run.experiment.data_assets
+
+    assert [data.import_asset("a", made, action=action).version for _ in range(2)] == [1, 1]
+
+
 @pytest.mark.parametrize("source", [".", "..", "../.."])
 def test_a_workspace_is_not_moved_into_itself(tmp_path, source):
     folder = tmp_path / "group" / "labs" / "lab"

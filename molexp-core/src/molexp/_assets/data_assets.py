@@ -24,6 +24,7 @@ from molexp._storage import layout, schemas
 from molexp._storage.durability import above
 from molexp._storage.hashing import folder_hash, hash_of, hashed, tree_of
 from molexp._storage.layout import asset_id
+from molexp._storage.links import reading_record
 from molexp._storage.local_keys import holds_workspace, key_of
 from molexp._values.documents import encode_pretty, refuse_newer
 from molexp._values.ids import check_payload_name, fold_name, labels, nearest, slug
@@ -40,6 +41,7 @@ from molexp.errors import (
 
 if TYPE_CHECKING:
     from molexp._assets.registry import Library
+    from molexp.contracts import Store
     from molexp.plugins import PluginManager
 
 _Action = Literal["copy", "move", "symlink", "hardlink"]
@@ -312,20 +314,29 @@ class DataAssets(Mapping[str, DataAsset]):
 
     def _has(self, record: Mapping[str, Any], brought: _Import, moved: bool) -> bool:
         """Tell whether a version has the bytes that were brought, and keeps them once a source that is `moved` has been removed."""
-        asset, store = self._asset(record), self._session.store
-        if said(asset, "external") is True:
-            return not moved and os.path.exists(asset.path)
+        asset, store = self._asset(record), reading_record(self._session.store, record)
+        is_external = said(asset, "external") is True
+        if is_external and moved:
+            return False
         expected = brought.at(asset.key)
         try:
             stats = store.list(asset.key) if brought.directory else [store.stat(asset.key)]
             if not expected.items() <= {stat.key: stat.size for stat in stats}.items():
                 return False
-            if not moved:
+            if not (moved or is_external) or self._shares(store, expected, brought):
                 return True
             found = tree_of(store, asset.key, expected) if brought.directory else hash_of(store, asset.key)
         except NotFoundError:
             return False
         return found == asset.content_hash
+
+    def _shares(self, store: Store, keys: Iterable[str], brought: _Import) -> bool:
+        """Tell whether files that a store leads to are the very ones that were brought, because both are linked."""
+        if "symlink" not in store.capabilities:
+            return False
+        ours = self._session.store.through(brought.key)
+        pairs = zip(keys, brought.at(brought.key), strict=True)
+        return all(store.local_path(one).samefile(ours.local_path(other)) for one, other in pairs)
 
     # ---------------------------------------------------------------------------------------------------------- records
 
