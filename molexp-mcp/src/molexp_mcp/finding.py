@@ -61,6 +61,8 @@ def _scope(opened: me.Workspace, experiment: str | None) -> dict[str, str]:
     project, slash, name = experiment.partition("/")
     if not slash:
         known = {one.experiment for one in opened.catalog.totals() if one.experiment}
+        if project not in known:  # those without runs are in no catalog
+            known.update(name for one in opened.projects for name in one.experiments.ids())
         if project not in known:
             raise me.NotFoundError("experiment", project, where=opened.url, nearest=get_close_matches(project, known))
         return {"experiment": project}
