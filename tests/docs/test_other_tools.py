@@ -35,8 +35,11 @@ with mlflow.start_run(run_name="first") as known:
     mlflow.set_tag("stage", "try")
     Path("w.txt").write_text("weights")
     mlflow.log_artifact("w.txt", "best")
+    mlflow.log_params({"sha": "1234e56789", "version": "3.10"})
+    mlflow.pyfunc.log_model(name="net", loader_module="json", data_path="w.txt", pip_requirements=[])
     with mlflow.start_run(nested=True):
         mlflow.log_param("fold", 1)
+mlflow.set_experiment("???")
 try:
     with mlflow.start_run():
         mlflow.log_param("lr", 9 / 0)
@@ -110,10 +113,13 @@ def test_a_store_of_mlflow_becomes_runs(store, monkeypatch):
     for _ in range(2):  # the second call adds nothing
         assert "run " not in python("from_mlflow.py", store, "metals").stderr, "it left a run out"
     exp = me.Workspace("lab").Project("metals").Experiment("the-best-of-cu")
-    assert sorted(run.status for run in exp.runs) == ["failed", "succeeded", "succeeded"]
+    assert [run.status for run in exp.runs] == ["succeeded", "succeeded"]
+    assert [run.status for other in exp.project.experiments if other != exp for run in other.runs] == ["failed"]
     run = exp.run(known)
-    assert run.parameters == {"lr": 0.1, "optimizer": "adam", "layers": [1, 2], "nesterov": True, "weights": None}
+    values = {"lr": 0.1, "optimizer": "adam", "layers": [1, 2], "nesterov": True, "weights": None}
+    assert run.parameters == {**values, "sha": "1234e56789", "version": "3.10"}
     assert run.metrics.last == {"loss": 0.2, "val/acc": 4.0, "time_value": 3.0}
     assert run.tags == {"first", "stage=try"}
     assert run.asset("best/w.txt").read_bytes() == b"weights"
+    assert sorted(asset.name.count("/") for asset in run.assets if asset.name.endswith("w.txt")) == [1, 3]
     assert run.to_dict()["imported_from"]["folder"].endswith(f"/runs/{run.id}")
