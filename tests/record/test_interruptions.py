@@ -5,6 +5,8 @@ from __future__ import annotations
 import _thread
 import contextlib
 import signal
+import sys
+import threading
 import weakref
 
 import pytest
@@ -60,6 +62,43 @@ def test_ctrl_c_while_a_run_is_started_leaves_none_that_goes_on(place, run, monk
         assert ctx.attempt == 2
     assert [one["status"] for one in run.execution_history] == ["cancelled", "succeeded"]
     assert place.load().fsck().ok
+
+
+def test_ctrl_c_at_any_call_between_the_claim_and_the_block_ends_the_run(lab_exp, monkeypatch):
+    store, calls, here = type(lab_exp._session.store), [], threading.get_ident()
+    claim = store.open_append
+
+    def count(frame, event, _arg):
+        if event == "call" and frame.f_code.co_name != "__get__":  # by that, Python looks up what `with` is to call
+            calls.append(frame.f_code.co_name)
+            if len(calls) == pressed:
+                raise KeyboardInterrupt
+
+    def claim_and_count(*asked, **options):
+        try:
+            return claim(*asked, **options)
+        finally:
+            if threading.get_ident() == here:
+                sys.setprofile(count)
+
+    def execute(run):
+        try:
+            with run.start():
+                sys.setprofile(None)
+        finally:
+            sys.setprofile(None)
+
+    monkeypatch.setattr(store, "open_append", claim_and_count)
+    pressed = 0
+    while len(calls) >= pressed:
+        pressed += 1
+        calls.clear()
+        run, status = lab_exp.Run({"a": pressed}), "cancelled"
+        with contextlib.suppress(KeyboardInterrupt):
+            execute(run)
+            status = "succeeded"
+        assert run.status == status, calls[-5:]
+    assert pressed > 10
 
 
 def test_an_attempt_whose_claim_arrives_after_an_error_is_over_for_the_process_that_made_it(place, run, monkeypatch):

@@ -340,13 +340,13 @@ class Run(Entity):
             SchemaError: it was written by a newer MolExp.
             TypeError, ValueError: there is no such ``if_succeeded``, or ``wait`` is no number.
         """
-        from molexp._hierarchy.run_context import RunContext, begin, start_captured, start_unless_done
+        from molexp._hierarchy.run_context import begin, start_captured, start_unless_done
 
         if if_succeeded == "skip":
             return start_unless_done(self, fresh=fresh, wait=wait, capture=capture)
         if capture:
             return start_captured(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
-        return RunContext(self, begin(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded))
+        return begin(self, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
 
     def cancel(self, reason: str = "") -> None:
         """Ask it to stop: the owner of a live attempt sees the request at its next beat.

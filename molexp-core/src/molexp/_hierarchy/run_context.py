@@ -145,13 +145,13 @@ class RunContext(Leavable, Context):
     def __enter__(self) -> Self:
         try:
             self._attempt.check()
-        except RunCancelledError as error:  # between the start and here
-            self._end(judge(error, self.run.path))
+            self._entered = current.enter(self._recorder)
+            self._interrupter = Interrupter(self._attempt.process.signals)
+            self._attempt.on_cancel = self._interrupter.fire
+            self._watch()
+        except (RunCancelledError, KeyboardInterrupt, SystemExit) as error:  # it came between the start and here
+            self.__exit__(type(error), error, None)
             raise
-        self._entered = current.enter(self._recorder)
-        self._interrupter = Interrupter(self._attempt.process.signals)
-        self._attempt.on_cancel = self._interrupter.fire
-        self._watch()
         return self
 
     @noticed
@@ -164,7 +164,7 @@ class RunContext(Leavable, Context):
         problem = self._gather() if error is None and self._rank is not None else None
         late = self._interrupter.disarm() if self._interrupter is not None else None
         if self._entered is not None:
-            with suppress(ValueError):  # left in another task than it was entered in
+            with suppress(ValueError, RuntimeError):  # left in another task than it was entered in; or left already
                 current.leave(self._entered)
             self._entered = None
         if self._attempt.state == "ended":
@@ -266,17 +266,16 @@ def start_captured(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> 
     from molexp._running.capture import Capture
 
     with Capture.ahead():
-        attempt = begin(run, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
-        context = RunContext(run, attempt)
+        context = begin(run, fresh=fresh, wait=wait, if_succeeded=if_succeeded)
         try:
             context.capture()
-        except BaseException:
-            attempt.end(Ending(RunStatus.FAILED, "its streams could not be captured"))
+        except BaseException as problem:
+            context._end_by(problem)
             raise
     return context
 
 
-def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt | Joined:
+def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> RunContext:
     """Claim the next attempt at a run, or join the one that rank 0 of this launch has claimed; see `Run.start`."""
     if if_succeeded not in ("rerun", "error"):
         raise ValueError(f"if_succeeded must be 'rerun', 'error' or 'skip', not {if_succeeded!r}.")
@@ -287,7 +286,7 @@ def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt |
     if rank is not None and rank.index > 0:
         from molexp._recording.ranks import join
 
-        return join(session, run.path, rank, wait, if_succeeded)
+        return RunContext(run, join(session, run.path, rank, wait, if_succeeded))
     journal = session.journal
     definition = run._defined()
     untried, run._untried = run._untried, False
@@ -317,6 +316,9 @@ def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt |
             log = claim_events(store, run.path, claim, encode_line({**claim, **parts}))
             unseen = untried and 0.0 <= time.time() - run._made_up_at < MOMENT  # nobody else can know of it yet
             attempt = Attempt(session, run.path, claim, log, parts, unseen=unseen)
+            if untried and not unseen:
+                _refuse_deleted(run, attempt)
+            return RunContext(run, attempt)
         except KeyExistsError:
             untried = False  # somebody else was first
             continue
@@ -325,9 +327,6 @@ def begin(run: Run, *, fresh: bool, wait: float, if_succeeded: str) -> Attempt |
 
             give_up(session, run.path, claim, problem)
             raise
-        if untried and not unseen:
-            _refuse_deleted(run, attempt)
-        return attempt
 
 
 def _refuse_deleted(run: Run, attempt: Attempt) -> None:
@@ -336,7 +335,7 @@ def _refuse_deleted(run: Run, attempt: Attempt) -> None:
         there = look_at(run._session.store, run.path)
         deleted = read_edits(there, run.path).deleted
         freed = not deleted and not is_defined(there, run.path)  # in this order: the edit that deletes it goes last
-    except BaseException:
+    except MolexpError:
         attempt.end(Ending(RunStatus.FAILED, "whether the run was deleted could not be read"))
         raise
     if deleted:

@@ -23,13 +23,13 @@ def give_up(session: RecordingSession, path: str, claim: Mapping[str, Any], prob
     else:
         how = judge(problem, path)
     process.given_up[token] = how
-    if isinstance(problem, MolexpError):
-        return  # the store is out of order
     with suppress(MolexpError):
         for own in process.heart.attempts():
             if own.token == token:
                 own.end(how)
                 return
+        if isinstance(problem, MolexpError):
+            return  # the store is out of order
         from molexp._record.reading import read_run
 
         read_run(session.store, path, session.observer)
