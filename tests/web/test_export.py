@@ -16,6 +16,7 @@ import pytest
 
 import molexp as me
 from molexp_cli._main import run
+from molexp_fs import LocalStore
 from molexp_web._export.export import export
 from molexp_web._export.gathering import cut
 from molexp_web._export.writing import Copy
@@ -342,6 +343,28 @@ def test_what_a_copy_has_lost_is_written_again(small, tmp_path):
         assert (copy / name).stat().st_size > 0, name
     assert (copy / "index.html").read_bytes() == whole["index.html"]
     assert export(small, str(copy)).written == 0
+
+
+def test_neither_an_empty_picture_nor_what_somebody_has_beside_a_copy_keeps_an_export_busy(
+    small, tmp_path, monkeypatch
+):
+    copy = tmp_path / "copy"
+    with small.run("solvation/relax/r0").start() as ctx:
+        ctx.artifact.save("cut.png", b"")
+    export(small, str(copy))
+    (copy / "lost+found").mkdir()
+    walk, walked = LocalStore.list, set()
+
+    def noted(store, at=""):
+        walked.add((store.url, at))
+        return walk(store, at)
+
+    monkeypatch.setattr(LocalStore, "list", noted)
+
+    assert export(small, str(copy)).written == 0
+    assert {at for url, at in walked if url == copy.as_uri()}.isdisjoint({"", "lost+found"}), (
+        "they may be unreadable, or many"
+    )
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ class Details:
                 continue
             with one.open() as stream:
                 data = stream.read(_LARGEST + 1)
-            if len(data) <= _LARGEST:  # the file may be another one than the record says
+            if 0 < len(data) <= _LARGEST:  # the file may be another one than the record says
                 yield {"name": one.name, "file": self.copy.put_file(PICTURES[_suffix(one.name)], data)}
 
 

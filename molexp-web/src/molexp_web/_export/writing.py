@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Self
 import attrs
 
 import molexp as me
-from molexp.contracts import Store
+from molexp.contracts import Stat, Store
 from molexp.errors import KeyNotFoundError
 from molexp.plugins import default_manager
 
@@ -28,6 +28,13 @@ _STALE = 3600  # seconds after which nobody is still writing a file of a copy
 
 _FOLDERS = ("runs/", "index/", "columns/", "tails/", "details/", "files/", "manifests/")
 _OURS = re.compile(r"(?:(?:runs|index|columns|tails|details|manifests)/[0-9a-f]{16}\.js|files/[0-9a-f]{32}\.[a-z]+)")
+
+
+def _ours(store: Store) -> Iterator[Stat]:
+    """Yield what lies where copies have their files, whatever somebody else has beside them."""
+    yield from store.children().entries
+    for folder in _FOLDERS:
+        yield from store.list(folder.rstrip("/"))
 
 
 class OvertakenError(Exception):
@@ -134,7 +141,7 @@ class Copy:
             store.write(MARK, began := last.data)  # first of all: whoever is stopped now can begin again
         except (ValueError, RecursionError):
             raise ValueError(f"{MARK} in {target} is not by molexp ui --export: choose another place.") from None
-        sizes = {entry.key: entry.size for entry in store.list()} if look else None
+        sizes = {entry.key: entry.size for entry in _ours(store)} if look else None
         named = (*last.files, *last.before)
         there = frozenset(named if sizes is None else (name for name in named if sizes.get(name)))
         return cls(store, last, there, began, sizes)
@@ -234,8 +241,7 @@ class Copy:
         Those of the last hour may be another export's that is going on here, and names them in an instant.
         """
         old = time.time() - _STALE
-        found = (entry for folder in _FOLDERS for entry in self.store.list(folder.rstrip("/")))
-        return {one.key for one in found if 0 < one.modified < old and _OURS.fullmatch(one.key)}
+        return {one.key for one in _ours(self.store) if 0 < one.modified < old and _OURS.fullmatch(one.key)}
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:
