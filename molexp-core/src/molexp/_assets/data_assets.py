@@ -280,7 +280,8 @@ class DataAssets(Mapping[str, DataAsset]):
         while True:
             numbers = self._numbers(folder)  # one look for both: what comes after it takes the number that we try
             newest = self._newest(folder, numbers)
-            refuse_newer(newest or {}, f"{self._folder}/{folder}", schemas.DATA)
+            if newest is not None:
+                refuse_newer(newest, f"{self._folder}/{folder}/{newest.get('version')}.json", schemas.DATA)
             equal = newest is not None and newest.get("content_hash") == brought.content_hash
             if newest is not None and equal and self._has(newest, brought, moved):
                 return newest

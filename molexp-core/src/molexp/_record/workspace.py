@@ -209,9 +209,9 @@ class WorkspaceDocument:
         """
         while True:
             self._settings = None
-            refuse_newer(self._newest_settings(), layout.SETTINGS, schemas.SETTINGS)
+            last = max(numbered(self._store, layout.SETTINGS), default=0)
+            refuse_newer(self._newest_settings(), f"{layout.SETTINGS}/{last}.json", schemas.SETTINGS)
             merged = {name: value for name, value in {**self.settings, **values}.items() if value is not None}
-            number = max(numbered(self._store, layout.SETTINGS), default=0) + 1
             document = {
                 "schema": schemas.SETTINGS,
                 "type": "settings",
@@ -219,7 +219,7 @@ class WorkspaceDocument:
                 "changed_at": utc_now(),
                 "values": merged,
             }
-            key = f"{layout.SETTINGS}/{number}.json"
+            key = f"{layout.SETTINGS}/{last + 1}.json"
             with suppress(KeyExistsError):
                 self._store.create(key, encode_pretty(document))
                 self._settings = merged
