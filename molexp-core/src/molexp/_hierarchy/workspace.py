@@ -383,9 +383,8 @@ class Workspace:
         """Answers which runs and which assets there are."""
         from molexp._hierarchy.catalog import Catalog
 
-        return Catalog(
-            self._session, self.run
-        )  # not kept: it refers to this, and both would wait for the garbage collector
+        # It is not kept: it refers to this, and both would wait for the garbage collector.
+        return Catalog(self._session, self.run)
 
     def compare(self, *runs: RunT | RunRow | str) -> Rows[Mapping[str, Any]]:
         """Show in what runs differ: a row for each, in their order, with its ``path`` and the fields that are not all the same.

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from molexp._record.attempts import last_sign, read_attempt
 from molexp._record.causes import Ending, cause_of
@@ -50,11 +49,6 @@ def seconds_from_environment(variable: str, default: float) -> float:
     if not value > 0:
         raise ValueError(f"{variable}={text!r} is no positive number of seconds.")
     return value
-
-
-def listed_leases(store: Store) -> dict[str, str]:
-    """Return the leases of live attempts, with their versions, by their keys."""
-    return {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
 
 
 class Sightings(Protocol):
@@ -101,10 +95,6 @@ class Observer(Struct):
     """True to take nobody for dead, because a scheduler is asked next, who can tell why."""
     given_up: Mapping[str, Ending] = {}
     """Ends of attempts of this process whose start was interrupted, by the tokens of their claims."""
-
-    def seeing(self, leases: Mapping[str, str]) -> Observer:
-        """Return the same observer, who has seen these leases and no others."""
-        return replace(self, leases=leases)
 
     def known_dead(self, owner: Owner) -> str:
         """Return how it is known that a process is dead; "" if it is not."""

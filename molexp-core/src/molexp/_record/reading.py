@@ -35,6 +35,11 @@ def edit_keys(store: Store, path: str) -> list[str]:
     return sorted(entry.key for entry in entries if _EDIT.fullmatch(entry.key.rpartition("/")[2]))
 
 
+def listed_leases(store: Store) -> dict[str, str]:
+    """Return the leases of live attempts, with their versions, by their keys."""
+    return {entry.key: entry.version for entry in store.children(layout.LIVE).entries}
+
+
 def read_documents(
     store: Store, keys: Sequence[str], decode: Callable[[bytes, str], dict[str, Any]] = decode_object
 ) -> Iterator[tuple[str, dict[str, Any] | CorruptRecordError | StoreError]]:

@@ -11,7 +11,7 @@ from typing import IO, TypeVar
 
 from molexp._record.folding import AttemptFacts
 from molexp._record.incomplete import settled
-from molexp._record.leases import listed_leases
+from molexp._record.reading import listed_leases
 from molexp._storage.hashing import FILE, hash_of, hashed
 from molexp._storage.links import not_followed
 from molexp._storage.progress import Seen

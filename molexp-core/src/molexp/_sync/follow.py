@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.index.index import Hint, Mark
 from molexp._catalog.refresh.reading import News, newest_snapshot, read_news
 from molexp._hierarchy.workspace import Workspace
 from molexp._record.deletions import delete_edit_of
-from molexp._record.leases import listed_leases
+from molexp._record.reading import listed_leases
 from molexp._storage import layout
 from molexp._sync.reports import SyncProgress, SyncReport
 from molexp._sync.sync import Pair, opened
@@ -240,5 +241,5 @@ class _Follower(Struct):
         lease = layout.lease(path, facts.number)
         if leases.get(lease) != self._leases.get(lease):
             return True
-        observer = self.pair.ours._session.observer.seeing(leases)
+        observer = replace(self.pair.ours._session.observer, leases=leases)
         return not facts.as_of and bool(observer.judge(path, facts).dead)

@@ -17,8 +17,7 @@ from msgspec.structs import replace
 from molexp._record.document_types import definition_keys, differing
 from molexp._record.folding import STATE_KEYS, AttemptFacts, shown_attempts
 from molexp._record.incomplete import is_torn, settled
-from molexp._record.leases import listed_leases
-from molexp._record.reading import read_definition, read_documents, read_run
+from molexp._record.reading import listed_leases, read_definition, read_documents, read_run
 from molexp._storage import key_patterns, layout
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
 from molexp._sync.copying import FATAL, Copier, Outcome, guard
@@ -116,7 +115,7 @@ class RunSync:
         """Tell whether the newest attempt has an end by now: its own, or the one of an owner who is found to be dead."""
         copier, newest = self._copier, self._attempts[-1]
         home = copier.source.home
-        observer = home.observer.seeing(copier.leases())
+        observer = replace(home.observer, leases=copier.leases())
         if copier.dry_run:
             observer = replace(observer, may_write=False)
         began = utc_now()

@@ -14,6 +14,8 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from molexp._catalog.compaction import snapshots
 from molexp._catalog.compaction.snapshots import Manifest
 from molexp._catalog.index import tables
@@ -25,7 +27,7 @@ from molexp._catalog.index.stored import stored_entries
 from molexp._catalog.refresh.bulk import fold_many, telling
 from molexp._catalog.refresh.reading import OUTAGES, Folder, News, newest_snapshot, read_news
 from molexp._catalog.refresh.walk import Expected, Found, Walker, looks_like
-from molexp._record.leases import listed_leases
+from molexp._record.reading import listed_leases
 from molexp._storage import layout
 from molexp._values.documents import decode_object
 from molexp.errors import CorruptRecordError, KeyNotFoundError, StoreError
@@ -179,7 +181,7 @@ class Refresher:
         )
 
     def _folder(self, leases: Mapping[str, str] | None = None, store: Store | None = None) -> Folder:
-        observer = self._session.observer if leases is None else self._session.observer.seeing(leases)
+        observer = self._session.observer if leases is None else replace(self._session.observer, leases=leases)
         return Folder(store or self._store, observer, self._walker.stamp)
 
     def _ahead(self, paths: Iterable[str], hints: Iterable[Hint] = ()) -> Store:
