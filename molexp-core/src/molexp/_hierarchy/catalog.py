@@ -51,10 +51,8 @@ T = TypeVar("T")
 F = TypeVar("F")
 
 _TRIES = 5  # questions that are asked again because what the index had was not there
-_EITHER = (
-    *(sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError),
-    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
-)
+_OF_SQLITE = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.NotSupportedError, sqlite3.ProgrammingError)
+_EITHER = (*_OF_SQLITE, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Errors that come from a fault of ours or of the caller, or from a damaged index: the index is checked."""
 
 
@@ -70,7 +68,7 @@ def from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable
             except (sqlite3.DatabaseError, CorruptRecordError, *_EITHER) as error:
                 if isinstance(error, _EITHER) and isinstance(error, MolexpError):
                     raise  # without a look at the index, which may be what cannot be reached
-                session, index = self._session, self._session.index
+                index = self._session.index
                 if isinstance(error, sqlite3.Error) and is_busy(error):
                     raise MolexpError(
                         f"The index {index.location!r} is kept locked by another process for more than {BUSY:g} s: one that "
@@ -79,7 +77,7 @@ def from_a_sound_index(answer: Callable[Concatenate[Catalog, P], T]) -> Callable
                 if isinstance(error, _EITHER) and not index.damage():
                     raise
                 index.discard()
-                if again and session.workspace.exists():
+                if again and self._session.workspace.exists():
                     index.anew(self._read_all)
         return answer(self, *args, **kwargs)
 
