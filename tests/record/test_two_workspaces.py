@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import molexp as me
 from molexp.workflow import WorkflowBuilder
+from tests.record.helpers import DEADLINE, amid
 
 
 @pytest.fixture
@@ -92,3 +95,30 @@ def test_runs_and_rows_of_two_workspaces_are_compared(ours, theirs, lab, copy):
     ws = lab.workspace()
     for other in (theirs, copy.workspace().catalog.runs()[0]):
         assert [row["results.whose"] for row in ws.compare(ours, other)] == ["ours", "theirs"]
+
+
+ASKED = {
+    "workspace.json": lambda place: len(place.workspace().catalog.runs()),
+    "experiments/cu/runs": lambda place: len(place.workspace().project("metals").experiment("cu").runs),
+}
+
+
+@pytest.mark.parametrize("key", ASKED)
+def test_storage_that_does_not_answer_keeps_no_other_workspace_waiting(lab, copy, ours, theirs, monkeypatch, key):
+    asked, answers, found = threading.Event(), threading.Event(), []
+
+    def wait():
+        if threading.current_thread() is first:
+            asked.set()
+            answers.wait(DEADLINE)
+
+    amid(monkeypatch, lab.store, ["read", "children"], key, wait, every=True)
+    first = threading.Thread(target=ASKED[key], args=(lab,))
+    second = threading.Thread(target=lambda: found.append(ASKED[key](copy)))
+    first.start()
+    asked.wait(DEADLINE)
+    second.start()
+    second.join(DEADLINE / 4)
+    answers.set()
+    assert found == [1]
+    first.join()

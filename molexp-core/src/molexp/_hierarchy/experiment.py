@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -21,6 +20,7 @@ from molexp._storage import layout, schemas
 from molexp._values.copies import own_copy
 from molexp._values.documents import check_schema, count
 from molexp._values.ids import check_run_id, is_id
+from molexp._values.kept import kept
 from molexp._values.numbers import whole
 from molexp._values.plain import plain_parameters, restore
 from molexp._values.tables import RUN_COLUMNS, Rows
@@ -136,9 +136,9 @@ class Experiment(PastRuns[Run], Scope):
             self._definition = require_definition(self._session.store, self.path)
         return self._definition
 
-    @cached_property
+    @kept
     def _repeated(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The facts that the definition of each run repeats of it, and its params, over which a run has its own.
+        """Return the facts that the definition of each run repeats of it, and its params, over which a run has its own.
 
         Raises:
             SchemaError: a newer MolExp has made it: nothing is created in it.
@@ -367,8 +367,8 @@ class Runs(Rows[Run]):
         del self._rows  # they are looked for when they are first asked for
         self._experiment = experiment
 
-    @cached_property
-    def _rows(self) -> list[Run]:  # type: ignore[override]  # mypy takes it for one that cannot be set
+    @kept
+    def _rows(self) -> list[Run]:
         experiment, store = self._experiment, self._experiment._session.store
         there = look_at(store, experiment.path)
         names = member_ids(there, experiment.path)

@@ -17,6 +17,7 @@ from molexp._record.workspace import WorkspaceDocument
 from molexp._recording.process import AT_ONCE, Process, this_process
 from molexp._storage import layout
 from molexp._values.copies import own_copy
+from molexp._values.kept import kept
 from molexp._values.process_id import HERE
 from molexp._values.status import RunStatus
 from molexp._values.threads import start_beside
@@ -101,9 +102,9 @@ class Session:
         self.materialize()
         self.flushing.made(self.workspace.change_settings(values), relies_on=[layout.WORKSPACE])
 
-    @cached_property
+    @kept
     def library(self) -> Library:
-        """The asset kinds that the workspace knows."""
+        """Return the asset kinds that the workspace knows."""
         from molexp._assets.registry import Library
 
         return Library(self.store, self.plugins)
@@ -180,9 +181,9 @@ class Session:
         usual = min(self.store.lease_beat, ttl * self.store.lease_beat / self.store.lease_ttl)
         return {"beat": seconds_from_environment("MOLEXP_LEASE_BEAT", usual), "ttl": ttl}
 
-    @cached_property
+    @kept
     def index(self) -> Index:
-        """The reader's index."""
+        """Return the reader's index."""
         from molexp._catalog.index.index import Index
         from molexp._catalog.index.place import location_of
 
