@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from types import FrameType, MethodType, TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -271,6 +271,14 @@ class Leavable:
         raise NotImplementedError
 
 
+@cache
+def _with_instructions() -> frozenset[int | None]:
+    """Return the codes of the instructions by which a `with` statement asks for ``__exit__``, in this Python."""
+    from opcode import opmap
+
+    return frozenset(map(opmap.get, ("BEFORE_WITH", "LOAD_SPECIAL")))
+
+
 class _Noticed:
     """An ``__exit__`` of which each `with` statement gets an object of its own, and whoever else asks a bound method.
 
@@ -283,11 +291,8 @@ class _Noticed:
     def __get__(self, context: Leavable | None, _owner: Any = None) -> Callable[..., None]:
         if context is None:
             return self.__wrapped__
-        from opcode import opmap
-
         asking = sys._getframe(1)
-        by = asking.f_code.co_code[asking.f_lasti]  # the instruction
-        if by not in (opmap.get("BEFORE_WITH"), opmap.get("LOAD_SPECIAL")):
+        if asking.f_code.co_code[asking.f_lasti] not in _with_instructions():
             return MethodType(self.__wrapped__, context)
         way_out = partial(self.__wrapped__, context)
         context._way_out = weakref.ref(way_out)
