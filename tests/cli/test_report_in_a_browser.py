@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 
 import pytest
 
 import molexp as me
 from molexp_cli._main import run
+from tests.web.browsing import CHROMIUM, WHY, WIDE, chromium, window
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed; tests/servers/install.sh does it"),
+    pytest.mark.skipif(CHROMIUM is None, reason=WHY),
 ]
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -48,11 +47,8 @@ def report(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture
@@ -63,7 +59,7 @@ def told() -> list[str]:
 
 @pytest.fixture
 def page(browser, report, told, request):
-    context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1280, "height": 900}}))
+    context = window(browser, **getattr(request, "param", {"viewport": WIDE}))
     opened = context.new_page()
     opened.on("console", lambda message: told.append(message.text))
     opened.on("pageerror", lambda error: told.append(str(error)))

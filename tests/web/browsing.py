@@ -18,7 +18,7 @@ import attrs
 CHROMIUM = shutil.which("chromium")
 WHY = "Chromium is not installed; tests/servers/install.sh does it"
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 390, "height": 840}
-PATIENCE = 60_000  # ms
+PATIENCE = 300_000  # ms
 GRAVE = ("serious", "critical")
 
 
@@ -29,9 +29,16 @@ def chromium() -> Iterator[Any]:
 
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        made = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=PATIENCE)
         yield made
         made.close()
+
+
+def window(browser: Any, **settings: Any) -> Any:
+    """Return a window with its own cookies, which waits as long as a busy machine needs."""
+    context = browser.new_context(**settings)
+    context.set_default_timeout(PATIENCE)
+    return context
 
 
 @contextmanager
@@ -124,7 +131,7 @@ class Visitor:
 
     def reads(self, selector: str, text: str) -> None:
         """Wait until an element is there that has this text; functions that poll would break the policy of pages."""
-        self.page.locator(selector, has_text=text).first.wait_for(timeout=PATIENCE)
+        self.page.locator(selector, has_text=text).first.wait_for()
 
     def tab_to(self, selector: str, most: int = 80) -> None:
         """Press Tab until an element that the selector matches has the focus."""
@@ -154,7 +161,7 @@ def faults(page: Any, only: str = "") -> list[str]:
 def visiting(browser: Any, address: str) -> Iterator[Visitor]:
     """Open a window with its own cookies, and enter a site by the address that was printed."""
     parts = urlsplit(address)
-    context = browser.new_context(viewport=WIDE)
+    context = window(browser, viewport=WIDE)
     try:
         visitor = Visitor(context.new_page(), f"{parts.scheme}://{parts.netloc}")
         visitor.page.goto(address)

@@ -12,7 +12,7 @@ import pytest
 import molexp as me
 from molexp_web._export.export import export
 from tests.web import labs
-from tests.web.browsing import CHROMIUM, WHY, Visitor, faults, visiting
+from tests.web.browsing import CHROMIUM, WHY, Visitor, faults, visiting, window
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
 
@@ -55,7 +55,7 @@ def test_the_helper_finds_what_is_wrong_with_a_page(browser, tmp_path):
         "<!doctype html><title>bad</title><main><h1 style='color:#eee;background:#fff'>pale</h1><img src='data:,'>"
         "<div style='width:2000px'>wide</div><input></main>"
     )
-    context = browser.new_context()
+    context = window(browser)
     visitor = Visitor(context.new_page(), "file://", patience=200)
     visitor.page.goto(tmp_path.joinpath("bad.html").as_uri())
     found = "\n".join(faults(visitor.page))
@@ -123,7 +123,7 @@ def test_a_page_that_is_open_reads_what_a_second_export_adds(browser, address, l
 
 
 def test_it_opens_from_a_disk(browser, copy):
-    context = browser.new_context()
+    context = window(browser)
     visitor = Visitor(context.new_page(), "file://")
     visitor.page.goto(copy.joinpath("index.html").as_uri() + "#/runs/solvation/relax/r58")
     visitor.page.wait_for_selector("main .plot canvas")
@@ -134,7 +134,7 @@ def test_it_opens_from_a_disk(browser, copy):
 
 def test_what_the_record_says_is_text(browser, tmp_path):
     export(labs.hostile(tmp_path / "lab"), str(tmp_path / "copy"))
-    context = browser.new_context()
+    context = window(browser)
     visitor = Visitor(context.new_page(), "file://")
     for place in (
         "",

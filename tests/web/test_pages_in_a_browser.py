@@ -11,7 +11,7 @@ import pytest
 import molexp as me
 from tests import warm
 from tests.web import labs
-from tests.web.browsing import CHROMIUM, NARROW, PATIENCE, WHY, WIDE, faults, served, visiting
+from tests.web.browsing import CHROMIUM, NARROW, WHY, WIDE, faults, served, visiting
 from tests.web.test_hostile import WRITE
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason=WHY)]
@@ -70,13 +70,13 @@ def test_the_keyboard_leads_through_the_table_to_a_run_and_back(browser, address
         page.keyboard.press("Control+A")
         page.keyboard.type("status == 'failed'")
         page.keyboard.press("Enter")
-        page.get_by_role("link", name="r53").first.wait_for(timeout=PATIENCE)
+        page.get_by_role("link", name="r53").first.wait_for()
         visitor.tab_to("main tbody a")
         page.keyboard.press("Enter")
-        page.get_by_text("SCF did not converge").first.wait_for(timeout=PATIENCE)
+        page.get_by_text("SCF did not converge").first.wait_for()
         assert "/runs/solvation/relax/r" in page.url
         page.go_back()
-        page.get_by_role("link", name="r53").first.wait_for(timeout=PATIENCE)
+        page.get_by_role("link", name="r53").first.wait_for()
         assert page.input_value("main input[name=q]") == "status == 'failed'"
         assert visitor.told == []
 
@@ -131,7 +131,7 @@ def test_runs_are_changed_by_the_keyboard_alone(browser, tmp_path):
         path = box.get_attribute("value")
         box.focus()
         ws.project("solvation").experiment("relax").Run(id="newer")
-        page.locator(f'input[value="{EACH}/newer"]').wait_for(timeout=PATIENCE)
+        page.locator(f'input[value="{EACH}/newer"]').wait_for()
         page.keyboard.press("x")
         assert page.locator('input[name="run"]:checked').get_attribute("value") == path, "though a row came above it"
         with ws.project("solvation").experiment("relax").Run(id="alive").start():
@@ -201,25 +201,25 @@ def test_a_run_that_goes_on_elsewhere_is_seen_to_move(browser, address, lab):
             assert told.readline() == "logged\n"
 
         table = page.locator("main table")
-        table.get_by_text("running").first.wait_for(timeout=PATIENCE)
+        table.get_by_text("running").first.wait_for()
         page.get_by_role("link", name="goes-on").first.click()
         page.wait_for_selector("#metrics", state="attached")
         page.evaluate("window.same = true")
         log(0.75)
         caption = page.locator("figure.chart figcaption")
-        caption.get_by_text("0.75").wait_for(timeout=PATIENCE)
+        caption.get_by_text("0.75").wait_for()
         drawn = page.locator("figure.chart canvas").evaluate("(one) => one.toDataURL()")
         log(0.5)
-        caption.get_by_text("0.5", exact=True).wait_for(timeout=PATIENCE)
+        caption.get_by_text("0.5", exact=True).wait_for()
         assert page.locator("figure.chart canvas").evaluate("(one) => one.toDataURL()") != drawn
         plot = page.locator("figure.chart .u-over").bounding_box()
         page.mouse.move(plot["x"] + plot["width"] - 2, plot["y"] + plot["height"] / 2)
-        caption.get_by_text("0.5 at step 1").wait_for(timeout=PATIENCE)
-        page.locator("#extremes td", has_text="0.75").first.wait_for(state="attached", timeout=PATIENCE)
+        caption.get_by_text("0.5 at step 1").wait_for()
+        page.locator("#extremes td", has_text="0.75").first.wait_for(state="attached")
         child.stdin.close()
         assert child.wait(60) == 0
         child.stdout.close()
-        page.locator("#head .status.succeeded").wait_for(timeout=PATIENCE)
+        page.locator("#head .status.succeeded").wait_for()
         assert page.evaluate("window.same"), "the page was not loaded again"
         assert visitor.told == []
 
