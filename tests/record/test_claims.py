@@ -176,6 +176,9 @@ def test_an_attempt_that_was_only_claimed_is_over_after_a_moment(lab, lab_exp, m
     with run.start() as ctx:
         assert ctx.attempt == 2
     assert [one["status"] for one in run.execution_history] == ["interrupted", "succeeded"]
+    assert [bool(one.done) for one in lab.load().fsck(repair=True).findings] == [True]
+    assert lab.load().fsck().ok
+    assert "late" not in run.execution_history[0]
 
 
 def killed_as_it_names(script, what, doing):
@@ -256,3 +259,19 @@ def test_names_of_derived_files_that_were_never_filled_are_freed_after_a_day(lab
     assert [one.what for one in lab.load().gc(dry_run=False).findings] == ["a name without content"]
     assert not path.exists()
     assert lab.load().fsck().ok
+
+
+def test_what_is_said_by_who_fills_a_name_is_freed_after_a_day(lab, monkeypatch):
+    lab.workspace().materialize()
+    lab.store.write("projects/metals/project.json", b"")
+    long_ago(lab.folder / "projects/metals/project.json")
+    lab.workspace().Project("metals")
+    (said,) = lab.folder.glob(".molexp/mended/*")
+    assert lab.load().gc(dry_run=False).findings == ()
+
+    clock, size = time.time, said.stat().st_size
+    monkeypatch.setattr(time, "time", lambda: clock() + 25 * 3600)
+    assert lab.load().gc().counts == {"found": 1, "bytes": size, "unreadable": 0}
+    assert [one.done for one in lab.load().gc(dry_run=False).findings] == ["freed"]
+    assert not said.exists()
+    assert lab.load().project("metals").id == "metals"

@@ -101,6 +101,53 @@ def test_one_file_that_cannot_be_read_does_not_keep_the_rest(lab, copy, tmp_path
     assert copy.load().run("metals/cu/one").results == {"value": 2}
 
 
+END = f"{RUNS}/one/executions/1.end.json"
+
+
+@pytest.mark.parametrize("junk", [b"[]", b'"text"', b"7", b"null", b"{}", b"no JSON"])
+def test_an_end_that_was_damaged_gives_way_to_the_one_that_the_other_side_has(lab, copy, tmp_path, junk):
+    fill(lab, tmp_path)
+    sync(lab, copy)
+    copy.store.write(END, junk)
+    track(lab.load().run("metals/cu/two"), 3)
+
+    assert END in [finding.key for finding in copy.load().fsck().findings]
+    back = sync(copy, lab)
+    assert [finding.key for finding in back.unreadable] == [END]
+    assert "sync from there to here" in back.unreadable[0].what
+    assert not back.conflicts
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+    check(copy)
+
+
+@pytest.mark.parametrize("repaired", ["the source", "the destination", "the copy of what is whole"])
+def test_an_end_that_was_repaired_takes_the_place_of_junk_and_gives_way_to_the_true_one(lab, copy, tmp_path, repaired):
+    fill(lab, tmp_path)
+    if repaired == "the copy of what is whole":
+        sync(lab, copy)
+        copy.store.write(END, b"[]")
+    else:
+        lab.store.write(END, b"[]")
+        sync(lab, copy)
+    (lab if repaired == "the source" else copy).load().fsck(repair=True)
+
+    for one, other in [(copy, lab), (lab, copy)] if repaired == "the destination" else [(lab, copy), (copy, lab)]:
+        assert sync(one, other).ok
+    assert copy.store.read(END) == lab.store.read(END)
+    check(copy)
+
+
+def test_a_damaged_end_of_another_attempt_is_a_conflict(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    sync(lab, copy)
+    track(lab.load().run("metals/cu/two"), 3)
+    track(copy.load().run("metals/cu/two"), 4)
+    copy.store.write(END.replace("one/executions/1", "two/executions/2"), b"[]")
+
+    assert len(sync(lab, copy).conflicts) == len(sync(copy, lab).conflicts) == 1
+
+
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import molexp as me
 from tests.internals import at
-from tests.record.helpers import amid
+from tests.record.helpers import amid, run_script
 
 RUNS = "projects/metals/experiments/cu/runs"
 RUN = f"{RUNS}/one"
@@ -108,6 +108,40 @@ def test_a_run_with_an_end_of_a_newer_version_gets_no_other_attempt(place, exp):
     with pytest.raises(me.SchemaError, match=r"1\.end\.json' has schema 99"):
         place.load().run(run.path).start()
     assert place.everything() == before
+
+
+DIES = """
+    import os
+    import molexp as me
+
+    me.Workspace(os.environ["LAB"]).run("metals/cu/one").start()
+    os._exit(1)
+"""
+
+
+NEWER = {"schema": 99, "novelty": "kept", "status": "frozen", "results": {"x": [1, 2]}}
+
+
+def test_a_run_json_of_a_newer_version_stays_as_it_is_when_the_attempt_ends(place, exp):
+    run = exp.Run({"b": 1}, id="one")
+    with run.start() as ctx:
+        ctx.set_result("x", 1)
+        place.change(f"{RUN}/run.json", **NEWER)
+        document = place.store.read(f"{RUN}/run.json")
+
+    assert (run.status, run.results) == ("succeeded", {"x": 1})
+    assert place.store.read(f"{RUN}/run.json") == document
+
+
+def test_a_run_json_of_a_newer_version_stays_as_it_is_when_the_owner_is_found_dead(lab, tmp_path):
+    lab.workspace().Project("metals").Experiment("cu").Run(id="one")
+    run_script(tmp_path, lab, DIES, {})
+    lab.change(f"{RUN}/run.json", **NEWER)
+    document = lab.store.read(f"{RUN}/run.json")
+
+    assert lab.load().run("metals/cu/one").status == "interrupted"
+    assert lab.store.exists(f"{RUN}/executions/1.end.json")
+    assert lab.store.read(f"{RUN}/run.json") == document
 
 
 def test_settings_of_a_newer_version_count_and_are_not_replaced(place, ws):

@@ -216,11 +216,13 @@ class _Collector:
             self._found(key, "unfinished temporary file", "" if key in left else "freed")
 
     def unfilled(self) -> None:
-        """Free names of derived files that a killed process had only claimed, as it does where there are no hard links."""
+        """Free names that a killed process had only claimed, as it does where there are no hard links, and who filled them."""
         with self._naming(layout.DERIVED):
-            for entry in [*unfilled(self._store)]:
+            found = [(entry, "a name without content") for entry in unfilled(self._store)]
+            found += [(entry, "who filled a name without content") for entry in self._store.list(layout.MENDED)]
+            for entry, what in found:
                 if self._is_old(entry):
-                    self._free(entry, "a name without content", entry.key.rpartition("/")[0])
+                    self._free(entry, what, entry.key.rpartition("/")[0])
 
     def _leftovers(self) -> list[str]:
         named: list[str] = []

@@ -158,10 +158,16 @@ def _late(store: Store, run_folder: str, number: int, listing: Listing, folded: 
 
 
 def _beyond(store: Store, entry: Stat, counted: int) -> int:
-    """Return how many bytes lie beyond those that were counted; zero bytes are padding, which a writer does not know of."""
+    """Return how many bytes lie beyond those that were counted; zero bytes are padding, which a writer does not know of.
+
+    Nor is a claim late that was written again from the end.
+    """
     if entry.size <= counted:
         return 0
     data = store.read(entry.key)
+    first = data[: data.find(b"\n") + 1]
+    if any("mended" in claim for claim in decode_lines(first, entry.key)[0]):
+        counted += len(first)
     written = len(data) - data.count(0)
     return written - counted if written >= counted else len(data[counted:].strip(b"\0"))
 

@@ -119,7 +119,10 @@ def end_dead(
         ended_by={"host": me.host, "pid": me.pid, "user": me.user},
         last_seen=last_seen,
     )
-    end |= {"problem": facts.problem} if facts.problem and not replace else {}
+    if replace:
+        end["mended"] = utc_now()
+    elif facts.problem:
+        end["problem"] = facts.problem
     end |= said or {}
     key = end_key(run_folder, facts.number)
     try:
@@ -143,8 +146,11 @@ def show_run(store: Store, path: str, state: RunState, began: float) -> None:
     """Write ``run.json`` for people, as it was read since the moment `began`, when its newest attempt had an end.
 
     Whoever was stopped on the way looks again, before and afterwards: of a run that was freed meanwhile, nothing is to return.
+    A document of a newer MolExp stays as it is: what it shows of the state may be more than is known here.
     """
     key = layout.document(path)
+    if isinstance(schema := state.definition.get("schema"), int) and schema > schemas.DEFINITION:
+        return
     if boot_clock() - began > _AWHILE and _is_freed(store, path, state):
         return  # another run of this id may lie there now
     store.write(key, encode_pretty(state.to_document()))

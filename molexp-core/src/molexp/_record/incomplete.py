@@ -104,7 +104,7 @@ def take_blank(store: Store, key: str, data: bytes) -> bool:
 
         name = sha256(f"{key}\n{store.stat(key).version}\n{turn}".encode()).hexdigest()
         try:
-            store.create(f"{layout.DERIVED}/mended/{name}", encode_pretty({"key": key, "at": utc_now()}))
+            store.create(f"{layout.MENDED}/{name}", encode_pretty({"key": key, "at": utc_now()}))
         except KeyExistsError:
             if _is_filled(store, key):
                 return False

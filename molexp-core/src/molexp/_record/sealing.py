@@ -16,7 +16,7 @@ def seal_file(store: Store, key: str) -> bool:
     Moved rather than deleted, because it may be filled at this very moment.
     """
     sealed = f"{layout.SEALED}/{key.rpartition('/')[2]}"
-    aside = f"{layout.DERIVED}/mended/{new_token()}"
+    aside = f"{layout.MENDED}/{new_token()}"
     try:
         try:
             store.rename(key, sealed)

@@ -22,6 +22,7 @@ EDITS = "edits"
 DATA = "data"
 JOURNALS = ".molexp/journals"
 SEALED = ".molexp/sealed"
+MENDED = ".molexp/mended"  # names that a killed process had only claimed were filled by those who wrote this
 SNAPSHOTS = ".molexp/snapshots"
 LIVE = ".molexp/live"
 ARRIVING = ".molexp/arriving"

@@ -17,12 +17,12 @@ from typing import Any
 from msgspec import Struct, field
 
 from molexp._record.attempts import named_in_end
-from molexp._record.document_types import VOID, is_void
+from molexp._record.document_types import VOID, check_shape, is_void
 from molexp._record.incomplete import is_blank, is_torn, settled
 from molexp._storage import key_patterns, layout, schemas
 from molexp._storage.layout import claim_key, copy_keys, end_key, lease
 from molexp._sync.copying import PIECE, SMALL, Copier, Outcome
-from molexp._values.documents import decode_lines, decode_object, encode_line
+from molexp._values.documents import count, decode_lines, decode_object, encode_line
 from molexp.contracts import Stat, Store
 from molexp.contracts._copying import copy_stream
 from molexp.errors import CorruptRecordError, KeyExistsError, KeyNotFoundError
@@ -72,6 +72,8 @@ class Attempt(Struct):
     """The source has a copy of it, and the destination has the attempt itself."""
     late: bool = False
     """More events came after its end than the destination has."""
+    end_damaged: bool = False
+    """The destination's end is damaged, or was made again after it had been; the source has the true one."""
 
     @property
     def claim_key(self) -> str:
@@ -146,13 +148,23 @@ class Attempt(Struct):
         if self.end is None:  # it was lost here
             theirs = self.their_head()
             return Way.COMPLETE if theirs == head else self._conflict(theirs)
-        their_end = self.copier.destination.store.read(self.end_key)
-        if self.copier.read(self.end_key) != their_end:
-            if is_torn(their_end):  # the power failed before all of it was there
-                return Way.PUBLISH if self._may_reserve(self.their_head(), head) else Way.FINISH
+        their_end, end = self.copier.destination.store.read(self.end_key), self.copier.read(self.end_key)
+        if end == their_end:
+            self.copier.note_same(self.end)
+            return Way.COMPLETE
+        if is_torn(their_end):  # the power failed before all of it was there
+            return Way.PUBLISH if self._may_reserve(self.their_head(), head) else Way.FINISH
+        (harm, damage), (their_harm, _) = _harm(end, self.end_key), _harm(their_end, self.end_key)
+        if harm == their_harm or self.their_head() not in (head, self.reservation):
             return self._conflict(their_end=their_end)
-        self.copier.note_same(self.end)
-        return Way.COMPLETE
+        if harm > their_harm:
+            what = (
+                f"{damage}, and the destination has another end of the same attempt: sync from there to here to get it"
+            )
+            self.copier.ledger.note("unreadable", self.end_key, what)
+            return Way.CONFLICT
+        self.end_damaged = True
+        return Way.FINISH
 
     def _against_unfinished(self) -> Way:
         """Decide on an attempt that the destination has without its end: as a rule, a copy that was made before it ended."""
@@ -216,7 +228,7 @@ class Attempt(Struct):
     def publish(self, known: Callable[[Stat], bool]) -> bool:
         """Write its end, and then its claim's own bytes; return False if the destination got another one meanwhile."""
         copier, late = self.copier, self.way is Way.COMPLETE
-        if self.end is not None and not late and not copier.bring(self.end, whole=True).good:
+        if self.end is not None and not late and not copier.bring(self.end, whole=True, over=self.end_damaged).good:
             return False
         data = self._give_way() if self.end is not None else b""
         if self.claim is None or known(self.claim):
@@ -303,6 +315,17 @@ def _parsed(data: bytes, key: str) -> dict[str, Any]:
         return decode_object(data, key)
     except CorruptRecordError:
         return {}
+
+
+def _harm(data: bytes, key: str) -> tuple[int, str]:
+    """Return how far something is from the end that its attempt got, in whichever version, and why: 0, if it may be that."""
+    try:
+        end = decode_object(data, key)
+        if count(end.get("schema")) <= schemas.ATTEMPT:
+            check_shape(end, key, "end")
+    except CorruptRecordError as error:
+        return 2, error.reason
+    return (1, "`molexp fsck --repair` wrote it again") if "mended" in end else (0, "")
 
 
 def _who(document: dict[str, Any]) -> str:

@@ -18,13 +18,13 @@ from molexp._record.document_types import definition_keys, differing
 from molexp._record.folding import STATE_KEYS, AttemptFacts, shown_attempts
 from molexp._record.incomplete import is_torn, settled
 from molexp._record.reading import listed_leases, read_definition, read_documents, read_run
-from molexp._storage import key_patterns, layout
+from molexp._storage import key_patterns, layout, schemas
 from molexp._sync.attempts import COPIES, FILES, FIRST, PARTS, Attempt, Way
 from molexp._sync.copying import FATAL, Copier, Outcome, guard
 from molexp._sync.edits import bring_edit
 from molexp._sync.live_attempts import LiveCopy
 from molexp._sync.sides import Side
-from molexp._values.documents import count, decode_object, encode_pretty
+from molexp._values.documents import count, decode_object, encode_pretty, refuse_newer
 from molexp._values.ids import nfc
 from molexp._values.status import RunStatus
 from molexp._values.times import utc_now
@@ -360,7 +360,10 @@ class RunSync:
         try:
             document = self._as_it_is() if self._definition and not self._dropped else None
             if document is None and self._ended:
-                document = encode_pretty(read_run(copier.destination.store, self.path, None).to_document())
+                state = read_run(copier.destination.store, self.path, None)
+                if self._definition is None:  # it was there before
+                    refuse_newer(state.definition, key, schemas.DEFINITION)
+                document = encode_pretty(state.to_document())
             if document is not None and document != self._definition:
                 copier.put(key, document)
         except FATAL:
