@@ -154,7 +154,7 @@ class Catalog:
 
         Raises:
             QueryError: a query that cannot be understood; shows where.
-            NotFoundError: the run to begin after is not there.
+            NotFoundError, TypeError: the run to begin after is not there, or is no path.
             ValueError: a status that does not exist, a column that there is not, or that none of these runs has while others
                 have columns beside it, or a negative limit.
         """
@@ -201,8 +201,9 @@ class Catalog:
     def short_ids(self, rows: Iterable[RunRow | Run]) -> dict[str, str]:
         """Return for each run, by its path, the shortest name that `Workspace.run` takes for it."""
         from molexp._catalog.query.short_ids import short_ids
+        from molexp._hierarchy.references import path_of
 
-        return short_ids(self._session.index, [row.path for row in rows])
+        return short_ids(self._session.index, [*map(path_of, rows)])
 
     @from_a_sound_index
     def near_misses(self, where: str | None = None, /, **filters: Unpack[RunFilters]) -> list[NearMiss]:
@@ -303,7 +304,7 @@ class Catalog:
         Raises:
             NotFoundError: there is no such thing, and nothing that came of it.
             AmbiguousAssetError: assets of several kinds have the name.
-            ValueError: it is of another workspace.
+            TypeError, ValueError: it is something else, or of another workspace.
         """
         from molexp._hierarchy.references import kind_and_name
 

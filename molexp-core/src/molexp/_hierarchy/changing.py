@@ -59,10 +59,10 @@ def change_runs(workspace: Workspace, paths: Iterable[str], change: Callable[[Ru
 
 
 def _run_at(workspace: Workspace, experiments: dict[str, Experiment], path: str) -> Run:
-    path = path.strip("/")
+    given, path = path, path.strip("/") if isinstance(path, str) else ""
     above, _, name = path.rpartition("/")
     if not layout.is_run(path) or not all(is_id(part) for part in path.lower().split("/")):
-        raise NotFoundError("run", path, where=workspace.url, hint="Give its whole path, as in metals/cu/cu-large.")
+        raise NotFoundError("run", given, where=workspace.url, hint="Give its whole path, as in metals/cu/cu-large.")
     if above not in experiments:
         project, _, experiment = above.partition("/")
         experiments[above] = Experiment(Project(workspace, project, None), experiment, None)

@@ -101,11 +101,12 @@ class Project(Scope):
         Args:
             name: free text; the id is made from it unless one is given.
             params: parameters that all its runs share.
-            space: parameter dicts to run, recorded for people.
-            replicas: The number of runs of each, recorded for people.
+            space: parameter dicts to run, recorded for people. Of an experiment that exists, it counts in this process, and is
+                recorded with `update` only: the record has the one from before.
+            replicas: The number of runs of each, as `space`.
             workflow_source: the file that its workflow comes from, recorded for people.
             id: its id.
-            update: claim a new revision of the definition if `params` differ from it.
+            update: claim a new revision of the definition if something given differs from it.
 
         Raises:
             ConflictError: it exists with other params, and `update` is false.

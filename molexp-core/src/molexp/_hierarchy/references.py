@@ -62,12 +62,12 @@ def kind_and_name(of: Any, run: Callable[[str], Any]) -> tuple[Kind, str, NotFou
         run: looks a run up in the workspace.
 
     Raises:
-        NotFoundError, AmbiguousAssetError: as `Catalog.lineage` does.
+        NotFoundError, AmbiguousAssetError, TypeError: as `Catalog.lineage` does.
     """
     if isinstance(of, Asset):
         return "asset", of.id, None
     if not isinstance(of, str):
-        return "run", of.path, None
+        return "run", path_of(of, "An asset, its id, a run, a path or a row"), None
     if of.count(":") > 1 and not is_output_of(of):  # other names have none
         return "asset", of, None
     name, colon, asset = of.partition(":")
@@ -78,6 +78,18 @@ def kind_and_name(of: Any, run: Callable[[str], Any]) -> tuple[Kind, str, NotFou
     except NotFoundError as error:
         path = name.strip("/")  # it may be gone, and something of it left
         return "run" if layout.is_run(path) else "asset", path, error
+
+
+def path_of(run: Any, wanted: str = "A run, or a row of one,") -> str:
+    """Return the path of a run, or of a row of one.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    path = getattr(run, "path", None)
+    if not isinstance(path, str):
+        raise TypeError(f"{wanted} belongs here, not {run!r:.80}.")
+    return path
 
 
 def is_output_of(text: str) -> bool:

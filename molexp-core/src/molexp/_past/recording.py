@@ -122,6 +122,8 @@ def _checked(past: Past) -> tuple[RunStatus, str | None, str | None, list[dict[s
         raise ValueError(f"It ended at {ended_at}, before it started at {started_at}.")
     for name, value in past.results.items():
         Context().set_result(name, value)
+    if not isinstance(past.files, Mapping):
+        raise TypeError(f"Files are a mapping of names to paths, not {type(past.files).__name__}.")
     for place in past.files.values():
         refuse_special(place)
         if not stat.S_ISREG(os.stat(place).st_mode):

@@ -17,6 +17,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, list[Any]]:
         settings: the texts. A name keeps its ``+``.
 
     Raises:
+        TypeError: one is no text.
         ValueError: one is not of that form, or two set the same.
 
     Example:
@@ -25,7 +26,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, list[Any]]:
         {'a': [3.5, 3.6], 'solver.tol': [1e-09], '+cell': [[1, 2]]}
     """
     found: dict[str, list[Any]] = {}
-    for text in settings:
+    for text in map(_text, settings):
         name, equals, values = text.partition("=")
         name = name.strip()
         if not equals or not all(part.strip() for part in name.removeprefix("+").split(".")):
@@ -63,6 +64,12 @@ def _split(text: str) -> Iterator[str]:
     yield text[start:].strip()
 
 
+def _text(setting: Any) -> str:
+    if not isinstance(setting, str):
+        raise TypeError(f"A parameter is set by a text, such as 'a=3.6', not by {setting!r:.80}.")
+    return setting
+
+
 def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[str, Any]:
     """Return the parameters that ``NAME=VALUE`` texts set.
 
@@ -74,6 +81,7 @@ def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[st
         nested: ``b.c=1`` is ``{"b": {"c": 1}}``; else it is ``{"b.c": 1}``, as queries take it.
 
     Raises:
+        TypeError: one is no text.
         ValueError: one is not of that form, or two set the same.
 
     Example:
@@ -81,7 +89,7 @@ def parse_parameters(settings: Iterable[str], *, nested: bool = True) -> dict[st
         {'a': 3.6, 'solver': {'tol': 1e-09}}
     """
     found: dict[str, Any] = {}
-    for text in settings:
+    for text in map(_text, settings):
         name, equals, _ = text.partition("=")
         if not equals or not all(part.strip() for part in name.split(".")):
             raise ValueError(f"{text!r} sets no parameter: write NAME=VALUE, such as a=3.6.")

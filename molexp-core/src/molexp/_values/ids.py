@@ -215,7 +215,9 @@ def above(name: str) -> tuple[str, ...]:
 
 
 def nearest(name: str, names: Iterable[str], n: int = 3) -> tuple[str, ...]:
-    """Return up to ``n`` of ``names`` that look like ``name``, best first; case does not matter."""
+    """Return up to ``n`` of ``names`` that look like ``name``, best first; case does not matter. Only a text is like any."""
+    if not isinstance(name, str):
+        return ()
     from difflib import get_close_matches
     from itertools import islice
 

@@ -105,7 +105,7 @@ def _whole(session: Session, path: str) -> tuple[RunState, list[Stat]]:
     Raises:
         MolexpError: see `record_files`.
     """
-    if not layout.is_run(path) or not all(map(is_id, path.split("/"))):
+    if not isinstance(path, str) or not layout.is_run(path) or not all(map(is_id, path.split("/"))):
         raise NotFoundError("run", path, where=session.store.url, hint="Give its whole path, as in metals/cu/cu-large.")
     state, entries = session.state_of(path), _listed(session, path)
     if {*_claims(path, entries)} - {
