@@ -124,7 +124,7 @@ SAME = {
     "statement that may change a library, below": ("* math.pi", "* math.pi\n\n    import json\n    json.dumps(3)"),
     "statement that changes the process": (
         "LIMIT = 3",
-        "LIMIT = 3\n    import asyncio\n    asyncio.set_event_loop_policy(None)",
+        "LIMIT = 3\n    import asyncio\n    asyncio.set_event_loop(None)",
     ),
     "statement of the script itself": (
         "LIMIT = 3",

@@ -175,6 +175,9 @@ def test_an_outcome_is_soon_in_the_store_though_another_task_blocks_the_event_lo
     assert "quick" in seen
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 14), reason="asyncio of Python 3.14 never leaves a forked child's event loop"
+)
 def test_a_forked_process_does_not_write_what_waits(lab, lab_run):
     us = os.getpid()
 
