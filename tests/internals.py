@@ -51,6 +51,7 @@ __all__ = [
     "report_missing",
     "state_of_process",
     "time_of_followers",
+    "trials_stand_still",
     "try_plugins_in_forks",
     "tune",
     "types_of_science",
@@ -81,6 +82,7 @@ LIMITS = {
     "seconds between looks at everything": "molexp._sync.follow:_EVERYTHING",
     "seconds for which a file is young": "molexp._catalog.refresh.walk:_TICK",
     "bytes of memory that a new plugin may take": "molexp.plugins._trial:MEMORY",
+    "seconds that a worker has to end its call": "molexp._executors.child:_GRACE",
     "seconds that somebody has to fill a name": "molexp._record.incomplete:MOMENT",
     "runs that are listed where links are not counted": "molexp._catalog.refresh.walk:_FEW",
     "characters of a tag": "molexp._values.ids:TAG_LIMIT",
@@ -182,6 +184,12 @@ def types_of_science() -> dict[str, str]:
 def try_plugins_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let new plugins be tried in processes that are forked from one which has imported MolExp: many of them are tried."""
     monkeypatch.setattr(_trial, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": warm.Popen}))
+
+
+def trials_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an hour pass between any two looks at a plugin that is tried."""
+    hours = count(0, 3600)
+    monkeypatch.setattr(_trial, "time", SimpleNamespace(**{**vars(time), "monotonic": lambda: float(next(hours))}))
 
 
 # ----------------------------------------------------------------------------------------------------- the local queue

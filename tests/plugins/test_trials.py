@@ -13,7 +13,7 @@ import pytest
 
 from molexp.errors import PluginLoadError
 from molexp.plugins import PluginManager, PluginWarning
-from tests.internals import try_plugins_in_forks
+from tests.internals import trials_stand_still, try_plugins_in_forks
 
 COUNTS = """
 import os
@@ -171,22 +171,28 @@ def test_it_is_tried_again_when_asked_for(counted, cache):
     counted()
     manager = PluginManager(environ={})
     (plugin,) = manager.find("counted")
-    assert manager.try_out(plugin, seconds=60).complete
+    assert manager.try_out(plugin, seconds=600).complete
 
 
 def test_more_time_is_a_reason_to_try_again(counted, monkeypatch, tmp_path):
     monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "0.3")
-    monkeypatch.setenv("SLOW", "60")
+    monkeypatch.setenv("SLOW", "600")
     sleeping = "import time; time.sleep(float(os.environ['SLOW']))"
-    for does, tries in ((sleeping, 1), ("", 0)):  # it is remembered
+    for does, most in ((sleeping, 1), ("", 0)):  # it is remembered
         with pytest.warns(PluginWarning, match=r"did not end within 0\.3 s"), pytest.raises(PluginLoadError):
             counted(does)
-        assert len((tmp_path / "imports").read_text().split()) == tries
-    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "60")
+        assert len((tmp_path / "imports").read_text().split()) <= most
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "600")
     monkeypatch.setenv("SLOW", "0")
     assert counted() == ["elsewhere", "here"]
-    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "120")
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "1200")
     assert counted() == ["here"]  # one that works is not tried again for that
+
+
+def test_the_time_in_which_the_machine_stands_still_is_not_the_plugins(counted, monkeypatch):
+    trials_stand_still(monkeypatch)
+    monkeypatch.setenv("MOLEXP_PLUGIN_TIMEOUT", "600")
+    assert counted() == ["elsewhere", "here"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -34,6 +34,9 @@ _FROM_OUTSIDE = {getattr(signal, "SIGHUP", 1), signal.SIGINT, signal.SIGTERM, _S
 _SHOWN = 200  # characters of what it printed that are kept
 _STARTING = 60.0  # seconds that an interpreter may take to start
 _LOOKS = (0.002, 0.02)  # seconds between looks at the process, at first and later
+_LONGEST_LOOK = (
+    0.5  # seconds of its time that pass from one look to the next: if it takes longer, the machine stood still
+)
 
 
 def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:
@@ -81,17 +84,21 @@ def _tried(plugin: PluginInfo, limit: float) -> Trial | None:
 def _watch(process: subprocess.Popen[bytes], limit: float, told: IO[bytes], printed: tuple[IO[bytes], ...]) -> str:
     """Wait for the end of a trial, and return why it was stopped; "" if it was not.
 
-    The limit counts from when the plugin is imported: a machine with much to do takes its time to start an interpreter.
+    The limit counts from when the plugin is imported: a machine with much to do takes its time to start an interpreter. The
+    time in which the machine stands still, as virtual ones do at times, is not the plugin's.
     """
-    deadline, pause, began = time.monotonic() + limit + _STARTING, _LOOKS[0], False
+    left, pause, began, before = limit + _STARTING, _LOOKS[0], False, time.monotonic()
     while True:
         time.sleep(pause)
         if _ended(process):
             return ""
         pause = min(2 * pause, _LOOKS[1])
+        now = time.monotonic()
+        left -= min(now - before, _LONGEST_LOOK)
+        before = now
         if not began and os.fstat(told.fileno()).st_size:
-            deadline, began = time.monotonic() + limit, True
-        if time.monotonic() > deadline:
+            left, began = limit, True
+        if left < 0:
             return f"did not end within {limit:g} s ({TIMEOUT} sets this limit)"
         if _memory(process.pid) > MEMORY:
             return f"took more than {MEMORY >> 20} MiB of memory"
