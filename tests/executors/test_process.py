@@ -17,7 +17,11 @@ from molexp.errors import ExecutorError, NotPicklableError, WorkerDiedError
 from tests.executors import calls
 from tests.executors.builtin import Gate, ProcessExecutor, kit
 from tests.executors.counting import children, ending, is_there, pass_over_children, wait_until_dead
+from tests.internals import tune
 from tests.repository import ROOT
+from tests.workflow.clock import clock
+
+__all__ = ["clock"]
 
 PID = Call(kit.process_id)
 
@@ -49,7 +53,7 @@ def outcome_of(call):
 
 def test_a_killed_worker_fails_its_call_alone():
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             first = (await executor.submit(PID)).value
             victim = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
@@ -100,7 +104,7 @@ def test_an_idle_worker_that_was_killed_fails_nobody():
 
 def test_a_death_is_noticed_though_a_forked_process_lives_on():
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             outcome = await executor.submit(Call(calls.fork_and_die, (gate.address,)))
             await gate.arrivals(1)
             return outcome
@@ -116,7 +120,7 @@ def test_a_death_is_noticed_though_a_forked_process_lives_on():
 def test_cancelling_kills_the_worker_before_it_returns():
     async def scene(executor):
         first = (await executor.submit(PID)).value
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             task = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
             task.cancel()
@@ -127,6 +131,24 @@ def test_cancelling_kills_the_worker_before_it_returns():
         return (await executor.submit(PID)).error
 
     assert play(scene) is None
+
+
+def test_cancelling_waits_for_a_worker_that_has_to_be_killed_on_a_machine_that_stands_still(clock, monkeypatch):
+    tune(monkeypatch, "seconds that a worker has to end its call", 0.5)
+
+    async def scene(executor):
+        first = (await executor.submit(PID)).value
+        async with Gate(300) as gate:
+            task = asyncio.create_task(executor.submit(Call(calls.pass_by_deaf, (gate.address,))))
+            await gate.arrivals(1)
+            task.cancel()
+            await asyncio.sleep(0)
+            clock.skip(30.0)
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert not is_there(first)
+
+    play(scene)
 
 
 def test_a_timeout_kills_too():
@@ -162,7 +184,7 @@ def test_workers_are_started_on_demand_and_used_again():
         alone = [(await executor.submit(PID)).value for _ in range(5)]
         assert children() == {*alone}
         assert len({*alone}) == 1
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             two = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
             await gate.arrivals(2)
             assert len(children()) == 2
@@ -181,7 +203,7 @@ def test_the_default_is_as_many_workers_as_processors():
     processors = len(os.sched_getaffinity(0))
 
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             calls = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(processors + 1)]
             await gate.arrivals(processors)
             started = len(children())
@@ -196,7 +218,7 @@ def test_the_default_is_as_many_workers_as_processors():
 
 def test_nothing_is_left_behind():
     command = [sys.executable, "-W", "error", "-m", "tests.executors.leaving"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
     assert (done.returncode, done.stderr) == (0, "")
     first, second, third = json.loads(done.stdout)  # at first, the tracker of `multiprocessing` is made
@@ -206,7 +228,7 @@ def test_nothing_is_left_behind():
 
 def test_close_stops_running_and_waiting_calls_and_their_errors_say_so():
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             running = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
             waiting = asyncio.create_task(executor.submit(Call(kit.add, (1,), name="next")))

@@ -15,7 +15,7 @@ from molexp.contracts import Call, Executor, Outcome
 
 _W = TypeVar("_W")
 
-_STOPPING = 5.0  # seconds; a process that was killed is gone in milliseconds, unless the system holds on to it
+_STOPPING = 60.0  # seconds; a process is gone soon after it was killed, unless the system holds on to it
 
 
 class Pooled(Executor, Generic[_W]):

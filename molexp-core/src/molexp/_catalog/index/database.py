@@ -30,7 +30,7 @@ from molexp._values.status import RunStatus
 if TYPE_CHECKING:
     from molexp._record.submissions import Queued
 
-BUSY = 20.0  # seconds to wait for another process of this user
+BUSY = 60.0  # seconds to wait for another process of this user, whose machine may stand still
 _MEMORY = ":memory:"
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
