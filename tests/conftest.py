@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Generator, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         os.environ.update(environment)
         tempfile.tempdir = None
     if (folder := config.stash.get(_session_folder, None)) is not None:
-        shutil.rmtree(folder, ignore_errors=True)
+        # At the end of the process, and after multiprocessing has removed its own folder in there, which has the priority -100.
+        Finalize(None, shutil.rmtree, [folder], {"ignore_errors": True}, exitpriority=-200)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
