@@ -103,7 +103,7 @@ def test_a_second_ctrl_c_ends_a_command_that_does_not_listen(start, in_lab):
 
 
 def test_a_cancel_request_ends_it(in_lab, start):
-    running = start(WAITS, env={"MOLEXP_LEASE_BEAT": "0.1", "MOLEXP_LEASE_TTL": "30"})
+    running = start(WAITS, env={"MOLEXP_LEASE_BEAT": "0.1", "MOLEXP_LEASE_TTL": "600"})
     in_lab.run("p/e/one").cancel("not needed")
     code, out, err = ended(running)
     assert code == 130

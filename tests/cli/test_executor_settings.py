@@ -218,7 +218,7 @@ def test_a_run_that_began_and_is_being_ended_is_not_said_to_be_running(here, bat
     first, *_ = me.Workspace.load(here / "lab").project("p").experiment("e").runs
     with first.start():
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
 
     assert process.returncode == 130, err
     assert f"  {first.path}  {word}" in out.decode().splitlines()

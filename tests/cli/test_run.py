@@ -176,7 +176,7 @@ def test_with_wait_they_are_awaited_and_the_next_experiment_begins(here, sweep):
         waiting = spawn(here, "run", "sweep.py", "--wait", stdout=-1, stderr=-1)
         eventually(lambda: len(executed(here)) == 5)
         ctx.set_result("y", 2)
-    out, err = waiting.communicate(timeout=120)
+    out, err = waiting.communicate(timeout=300)
     assert (waiting.returncode, out) == (0, b"7 succeeded\n"), err
 
 
@@ -348,7 +348,7 @@ def test_an_interruption_ends_the_run_with_everything_flushed(here, number, code
     process = spawn(here, "run", "slow.py", stdout=-1, stderr=-1)
     eventually((here / "began").exists)
     process.send_signal(number)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
 
     assert process.returncode == code, err
     assert b"Traceback" not in err, err.decode()
@@ -396,7 +396,7 @@ def test_several_that_a_launcher_starts_share_the_sweep(here, sweep):
         for rank in (0, 1)
     ]
     for process in ranks:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert b"failed" not in out, err.decode()
 
     assert sorted(executed(here)) == ["1", "1", "2", "2", "3", "3"]

@@ -224,7 +224,7 @@ def test_a_profile_says_where_runs_are_executed(here, sweep):
     assert executed(here) == []
 
     process = spawn(here, "run", "sweep.py", "-p", "far", stdout=-1, stderr=-1)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode == 0
     runs = me.Workspace.load(here / "lab").project("p").experiment("e").runs
     assert {run.path for run in runs} == {run["path"] for run in near if "/e/" in run["path"]}
@@ -236,7 +236,7 @@ def test_an_interruption_counts_what_was_cancelled_and_what_has_not_begun(here):
     process = spawn(here, "run", "slow.py", stdout=-1, stderr=-1)
     eventually((here / "began").exists)
     process.send_signal(signal.SIGINT)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=300)
 
     assert process.returncode == 130
     assert out.decode().splitlines()[0] == "1 cancelled, 2 not begun"
@@ -288,7 +288,7 @@ def test_an_interruption_leaves_no_run_that_seems_to_go_on(here, number, executo
     process = spawn(here, "run", "slow.py", "--json", "--executor", executor, stdout=-1, stderr=-1)
     eventually((here / "began").exists)
     process.send_signal(number)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
 
     assert process.returncode == {signal.SIGINT: 130}.get(number, 128 + number), err
     assert b"Traceback" not in err, err.decode()

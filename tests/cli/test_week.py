@@ -167,10 +167,10 @@ class Shell:
         return self.until_prompt()
 
     def until_prompt(self) -> tuple[int, str]:
-        text, deadline = "", time.monotonic() + 120
+        text, deadline = "", time.monotonic() + 300
         while not (found := re.search(r"<(\d+)>(?:\x1b\[\S*)*$", text)):
             assert time.monotonic() < deadline, text
-            assert select.select([self.fd], [], [], 120)[0], text
+            assert select.select([self.fd], [], [], 300)[0], text
             text += os.read(self.fd, 65536).decode("utf-8", "replace").replace("\r\n", "\n")
         return int(found[1]), text[: found.start()]
 

@@ -77,7 +77,7 @@ class Zygotes:
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.close()
-            process.wait(120)
+            process.wait(300)
             assert process.stdout is not None
             process.stdout.close()
 
@@ -138,7 +138,7 @@ class Actor:
         """Its next report; waits for it."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, f"the process ended with {self.process.wait(120)} instead of reporting"
+        assert line, f"the process ended with {self.process.wait(300)} instead of reporting"
         report: dict[str, Any] = json.loads(line)
         return report
 
@@ -153,7 +153,7 @@ class Actor:
         assert self.process.stdout is not None
         self.process.stdin.close()
         reports = [json.loads(line) for line in self.process.stdout]
-        assert self.process.wait(120) == 0
+        assert self.process.wait(300) == 0
         return reports
 
     def signal(self, number: int) -> None:
@@ -164,14 +164,14 @@ class Actor:
         """Kill it, and unless it is to be a zombie, wait until it is gone."""
         self.process.kill()
         if reap:
-            self.process.wait(120)
+            self.process.wait(300)
         else:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(120)
+            self.process.wait(300)
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:

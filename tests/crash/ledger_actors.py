@@ -20,7 +20,7 @@ from tests.crash.talking import tell
 
 MIRRORS = 3
 EXPERIMENTS = ("cu", "ag")
-PATIENCE = 60.0  # seconds that a sync may take from one look at what was deleted to the next
+PATIENCE = 300.0  # seconds that a sync may take from one look at what was deleted to the next
 
 
 class Failed(Exception):

@@ -38,7 +38,7 @@ def rank_shared(folder: str) -> None:
                     raise ValueError("diverged")
                 if order == "sleep":
                     tell(sleeping=True)
-                    time.sleep(60)
+                    time.sleep(600)
                 if order == "workflow":
                     flow = WorkflowBuilder(name="w")
                     flow.task(name="t")(lambda ctx: 1)

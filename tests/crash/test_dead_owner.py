@@ -114,7 +114,7 @@ def test_of_another_machine_nothing_is_certain(stage, edit, elsewhere):
     edit(**elsewhere)
 
     assert seen(stage)["status"] == "running"
-    assert stage.start("take_over", 0).process.wait(120) != 0
+    assert stage.start("take_over", 0).process.wait(300) != 0
 
 
 def test_the_predecessor_of_a_requeued_job_is_dead(stage, edit):
@@ -137,7 +137,7 @@ def test_a_torn_claim_is_of_an_unknown_owner_and_runs_out(stage):
     path.write_bytes(path.read_bytes()[:40])
 
     assert seen(stage)["status"] == "running"
-    successor = stage.start("take_over", 60, MOLEXP_LEASE_TTL="0.3")
+    successor = stage.start("take_over", 300, MOLEXP_LEASE_TTL="0.3")
     assert successor.hear() == {"attempt": 2}
     successor.rest()
     assert [entry["status"] for entry in seen(stage)["history"]] == ["interrupted", "succeeded"]

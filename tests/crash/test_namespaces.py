@@ -38,7 +38,7 @@ def test_equal_pids_in_two_namespaces_never_reap_each_other(stage):
         report = watcher.ask()
         assert report["status"] == "running", report
         assert report["catalog"] == ["running", "running"]
-        assert contained(stage, "take_over", 0, prefix=prefix).process.wait(120) != 0
+        assert contained(stage, "take_over", 0, prefix=prefix).process.wait(300) != 0
 
     for owner in (one, two):
         owner.say("leave")
@@ -56,7 +56,7 @@ def test_a_dead_one_in_another_namespace_is_known_by_its_lease_alone(stage):
         assert contained(stage, "status").ask()["status"] == "running"
         assert stage.start("status").ask()["status"] == "running"
         watcher = contained(stage, "status", MOLEXP_LEASE_TTL="0.5")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while (report := watcher.ask())["status"] == "running":
             assert time.monotonic() < deadline
     assert report["status"] == "interrupted"

@@ -14,7 +14,7 @@ from tests.crash.launching import ALL, SIZE
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 
 QUICK = {"MOLEXP_LEASE_BEAT": "0.1"}
-LATER = 20  # seconds; longer than anything takes that does not wait
+LATER = 300  # seconds; longer than anything takes that does not wait
 
 
 def start(stage, actor: str, environ: dict[str, str], **more: str):

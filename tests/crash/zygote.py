@@ -26,7 +26,7 @@ from molexp.plugins import default_manager
 from tests.crash.compaction_cases import Onlookers, chosen_instant, compact_for_ever, compaction_case
 from tests.crash.sync_cases import sync_case
 
-DEADLINE = 100  # seconds after which a case that hangs is killed
+DEADLINE = 300  # seconds after which a case that hangs is killed
 
 
 def fork(act: Callable[[], None]) -> int:

@@ -14,9 +14,10 @@ def note(folder: str, number: int) -> int:
     return number
 
 
-def note_and_kill_the_worker(folder: str, number: int) -> None:
-    """Kill the Dask worker that has this call made, once that has said that it began, and wait to end with it."""
+def note_and_kill_the_worker(folder: str, number: int, word: str) -> None:
+    """Kill the Dask worker that has this call made as soon as a file is there, and wait to end with it."""
     note(folder, number)
-    threading.Event().wait(0.5)  # a worker sends what it says every few milliseconds
+    while not os.path.exists(word):
+        threading.Event().wait(0.02)
     os.kill(os.getppid(), signal.SIGKILL)
     threading.Event().wait()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _QUIET = {"DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "error", "DASK_DISTRIBUTED__WORKER__DAEMON": "true"}
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 
 class Cluster:

@@ -25,8 +25,6 @@ def on_cluster(request, tmp_path_factory) -> Iterator[Any]:
 
 
 class TestDaskExecutor(ExecutorTests):
-    patience = 120.0
-
     @pytest.fixture(autouse=True)
     def where(self, on_cluster: Any) -> None:
         self.make = on_cluster[1]

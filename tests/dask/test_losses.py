@@ -35,15 +35,29 @@ async def outcomes(executor: DaskExecutor, made: list[Call]) -> list[Outcome]:
 
 
 def lost_worker(three: Cluster, folder: Path, number: int) -> list[Outcome]:
-    """Kill the worker that makes one of the calls, from within that call."""
+    """Kill the worker that makes one of the calls, from within that call, when another one of those behind it has come back.
+
+    What a worker has made and not yet handed over is lost with it, so this one makes no other call from then on.
+    """
 
     async def scene() -> list[Outcome]:
         async with DaskExecutor(address=three.address) as executor:
             made = [Call(calls.note, (str(folder), one), name=f"call {one}") for one in range(number)]
             half = number // 2
-            made[half] = Call(calls.note_and_kill_the_worker, (str(folder), half), name="the last")
-            # The first half has arrived before: what a worker has made and not yet handed over is lost with it.
-            return [*await outcomes(executor, made[:half]), *await outcomes(executor, made[half:])]
+            before = await outcomes(executor, made[:half])
+            loop, began, word = asyncio.get_running_loop(), asyncio.Event(), folder.with_name(f"{folder.name}-word")
+
+            def begin() -> None:
+                loop.call_soon_threadsafe(began.set)
+
+            given = (str(folder), half, str(word))
+            last = Call(calls.note_and_kill_the_worker, given, name="the last", started=begin)
+            killed = asyncio.create_task(executor.submit(last))
+            await asyncio.wait_for(began.wait(), 300)
+            rest = [asyncio.create_task(executor.submit(call)) for call in made[half + 1 :]]
+            await asyncio.wait(rest, return_when=asyncio.FIRST_COMPLETED)
+            word.touch()
+            return [*before, *await asyncio.wait_for(asyncio.gather(killed, *rest), 300)]
 
     return asyncio.run(scene())
 
@@ -65,13 +79,13 @@ def test_a_worker_that_leaves_in_good_order_does_not_have_its_call_made_again(th
     async def scene() -> Outcome:
         from distributed import Client
 
-        async with Gate(120) as gate, DaskExecutor(address=three.address) as executor:
+        async with Gate(300) as gate, DaskExecutor(address=three.address) as executor:
             running = asyncio.create_task(executor.submit(gate.call("late")))
             await gate.arrivals(1)
             async with Client(three.address, asynchronous=True, set_as_default=False) as client:
                 busy = [worker for worker, keys in (await client.processing()).items() if keys]
                 await client.retire_workers(busy, close_workers=True)
-            found = await asyncio.wait_for(running, 120)
+            found = await asyncio.wait_for(running, 300)
             assert gate.queue == 0
             return found
 
@@ -82,7 +96,7 @@ def test_a_worker_that_leaves_in_good_order_does_not_have_its_call_made_again(th
 
 def test_a_cancel_leaves_no_trace(three, tmp_path):
     async def scene() -> list[str]:
-        async with DaskExecutor(address=three.address) as executor, Gate(120) as gate:
+        async with DaskExecutor(address=three.address) as executor, Gate(300) as gate:
             made = [Call(kit.pass_gate, gate.call(one).args, key=f"run-w:p:e:{one}:1") for one in range(20)]
             tasks = [asyncio.create_task(executor.submit(call)) for call in made]
             await gate.arrivals(3)
@@ -132,8 +146,8 @@ def test_a_call_that_is_cancelled_between_its_turn_and_its_beginning_is_not_made
             await worker.plugin_add(Frees(), "frees")
             async with DaskExecutor(address=scheduler.address) as executor:
                 early = asyncio.create_task(executor.submit(Call(calls.note, (str(tmp_path), 1), name="early")))
-                await asyncio.wait_for(freed.wait(), 120)
-                outcome = await asyncio.wait_for(executor.submit(Call(calls.note, (str(tmp_path), 2))), 120)
+                await asyncio.wait_for(freed.wait(), 300)
+                outcome = await asyncio.wait_for(executor.submit(Call(calls.note, (str(tmp_path), 2))), 300)
                 early.cancel()
                 await asyncio.wait([early])
                 return outcome
@@ -155,11 +169,11 @@ def children(three: Cluster) -> list[str]:
 
 def test_a_submitter_that_is_killed_leaves_no_call_behind(three, tmp_path):
     async def scene() -> None:
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             code = (
                 "import asyncio\nfrom molexp.contracts import Call\nfrom molexp_dask import DaskExecutor\n"
                 "from tests.executors.builtin import kit as calls\n"
-                f"call = Call(calls.pass_gate, ({gate.address!r}, 120, 1))\n"
+                f"call = Call(calls.pass_gate, ({gate.address!r}, 600, 1))\n"
                 f"asyncio.run(DaskExecutor(address={three.address!r}).submit(call))\n"
             )
             process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT)
@@ -174,11 +188,11 @@ def test_a_submitter_that_is_killed_leaves_no_call_behind(three, tmp_path):
 def test_when_the_scheduler_is_killed_every_call_has_an_outcome(tmp_path):
     async def scene() -> list[Outcome]:
         with cluster(tmp_path, 1) as found:
-            async with Gate(120) as gate, DaskExecutor(address=found.address) as executor:
+            async with Gate(300) as gate, DaskExecutor(address=found.address) as executor:
                 waiting = [asyncio.create_task(executor.submit(gate.call(one))) for one in range(3)]
                 await gate.arrivals(1)
                 os.kill(found.scheduler.pid, signal.SIGKILL)
-                told = await asyncio.wait_for(asyncio.gather(*waiting), 30)
+                told = await asyncio.wait_for(asyncio.gather(*waiting), 300)
                 await gate.vanished()  # the worker stops what nobody can take any more
                 return told
 
@@ -271,7 +285,7 @@ def test_a_class_is_imported_in_a_thread_while_the_main_one_sets_handlers_of_sig
     begun, done = Event(), Event()
     monkeypatch.setitem(sys.modules, "scene_of_handlers", SimpleNamespace(begun=begun, done=done))
     (tmp_path / "waiting.py").write_text(
-        "import scene_of_handlers as scene\nscene.begun.set()\nscene.done.wait(60)\nraise ImportError('in vain')\n"
+        "import scene_of_handlers as scene\nscene.begun.set()\nscene.done.wait(300)\nraise ImportError('in vain')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
 
@@ -282,7 +296,7 @@ def test_a_class_is_imported_in_a_thread_while_the_main_one_sets_handlers_of_sig
     before = signal.getsignal(signal.SIGINT)
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(asyncio.run, scene())
-        assert begun.wait(60)
+        assert begun.wait(300)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         done.set()
         said = str(outcome.result().error)

@@ -44,7 +44,7 @@ def ending(pid: int) -> Iterator[None]:
     handle = os.pidfd_open(pid)
     try:
         yield
-        assert select.select([handle], [], [], 120)[0], f"process {pid} goes on"
+        assert select.select([handle], [], [], 300)[0], f"process {pid} goes on"
     finally:
         os.close(handle)
 

@@ -24,7 +24,7 @@ async def scene() -> None:
     async with ProcessExecutor(workers=2) as executor:
         await asyncio.gather(*(executor.submit(PID) for _ in range(4)))
         assert (await executor.submit(Call(kit.die, (1,)))).error
-        async with Gate(60) as gate:
+        async with Gate(300) as gate:
             task = asyncio.create_task(executor.submit(gate.call("a")))
             await gate.arrivals(1)
             task.cancel()

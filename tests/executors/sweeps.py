@@ -79,7 +79,7 @@ def write_profiles(folder: Path, address: str) -> None:
 def sweep(folder: Path, number: int, *arguments: str, url: str = "lab", env: Mapping[str, str] | None = None) -> Done:
     text = dedent(SCRIPT).replace("URL", repr(url)).replace("NUMBER", str(number))
     (folder / "sweep.py").write_text(text)
-    return program(folder, "run", "sweep.py", "-p", *arguments, env=env, timeout=120 + 10 * number)
+    return program(folder, "run", "sweep.py", "-p", *arguments, env=env, timeout=300 + 10 * number)
 
 
 def place(kind: str, folder: Path, moto: Any) -> tuple[str, dict[str, str]]:
@@ -98,7 +98,7 @@ def compare(folder: Path, moto: Any, kind: str, number: int, places: Iterable[st
         assert done.code == 1, done.err
         assert done.lines()[0] == f"{number - 1} succeeded, 1 failed", done.out + done.err
         if kind == "moto":  # to read a run asks the server many times
-            copied = program(folder, "sync", url, where, env=environment, timeout=120 + 10 * number)
+            copied = program(folder, "sync", url, where, env=environment, timeout=300 + 10 * number)
             assert copied.code == 0, copied.err
         runs = me.Workspace.load(folder / where).project("p").experiment("e").runs
         found[where] = sorted((record(run) for run in runs), key=lambda one: one["id"])

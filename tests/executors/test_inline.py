@@ -53,7 +53,7 @@ def test_threads_are_bounded_started_on_demand_and_used_again():
         for _ in range(5):
             await executor.submit(Call(threading.current_thread))
         assert len(threads() - before) == 1
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             two = [asyncio.create_task(executor.submit(gate.call(number))) for number in range(2)]
             await gate.arrivals(2)
             third = asyncio.create_task(executor.submit(Call(threading.current_thread)))
@@ -91,7 +91,7 @@ def test_a_stuck_thread_takes_nobodys_place():
         (left,) = [thread for thread in threads() - before if thread.name == "molexp-inline-1"]
     finally:
         stuck.set()
-    left.join(120)
+    left.join(300)
     assert not left.is_alive(), "it leaves when its call is done"
 
 
@@ -104,7 +104,7 @@ def test_cancelling_many_begins_none_of_those_that_wait():
         stuck.wait()
 
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             first = asyncio.create_task(executor.submit(gate.call("a")))
             waiting = [asyncio.create_task(executor.submit(Call(hang, (number,)))) for number in range(5)]
             await gate.arrivals(1)
@@ -164,7 +164,7 @@ def test_an_outcome_that_comes_after_its_event_loop_is_dropped():
     asyncio.run(give_up())
     (left,) = [thread for thread in threads() - before if thread.name == "molexp-inline-1"]
     stuck.set()
-    left.join(120)
+    left.join(300)
     assert not left.is_alive()
     assert asyncio.run(executor.submit(Call(sum, ([1, 2],)))) == Outcome(value=3)
     asyncio.run(executor.close())

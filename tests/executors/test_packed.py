@@ -150,7 +150,7 @@ def test_a_second_call_at_once_is_refused():
     found: list[Outcome] = []
     thread = threading.Thread(target=lambda: found.append(unpack(run_packed(pack(Call(calls.wait_here))))))
     thread.start()
-    entered.wait(120)
+    entered.wait(300)
     error = unpack(run_packed(pack(Call(kit.add, (1,))))).error
     leave.set()
     thread.join()

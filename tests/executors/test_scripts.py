@@ -53,7 +53,7 @@ def run(*arguments, **options):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
         **options,
     )
 
@@ -175,7 +175,7 @@ def test_ctrl_c_is_for_the_parent_alone(script, started):
     """
     process, worker = started(script(body))
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert out.splitlines() == ["interrupted"]
     assert err == ""
     assert not is_there(worker)
@@ -200,7 +200,7 @@ def test_ctrl_c_that_the_parent_ignores_disturbs_no_call(script, started, tmp_pa
     """
     process, _ = started(script(body))
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert out.splitlines() == ["fine"]
     assert err == ""
 
@@ -235,7 +235,7 @@ def test_a_forked_process_has_workers_of_its_own(script):
         assert asyncio.run(executor.submit(Call(pid))).value == first
         print("done")
     """
-    done = subprocess.run([sys.executable, str(script(body))], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, str(script(body))], capture_output=True, text=True, check=False, timeout=300)
     assert done.stdout.splitlines()[-1] == "done", done.stderr
 
 

@@ -79,7 +79,7 @@ def test_a_worker_that_dies_fails_its_call_alone_and_the_others_are_made_once(sh
 
 def test_a_call_that_waits_behind_a_long_one_is_cancelled_alone(sheet):
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             first = await submit(executor, sheet.calls(range(SHORT)))
             long, *behind = await submit(executor, [gate.call("long")], sheet.calls(range(SHORT, 300)))
             await gate.arrivals(1)
@@ -96,7 +96,7 @@ def test_a_call_that_waits_behind_a_long_one_is_cancelled_alone(sheet):
 
 def test_cancelling_a_long_call_disturbs_none_behind_it(sheet):
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             first = await submit(executor, sheet.calls(range(SHORT)))
             long, *behind = await submit(executor, [gate.call("long")], sheet.calls(range(SHORT, 300)))
             await gate.arrivals(1)
@@ -126,7 +126,7 @@ def test_a_call_may_wait_for_the_one_behind_it(tmp_path):
 
 def test_close_begins_none_of_the_calls_that_wait_behind_another(sheet):
     async def scene(executor):
-        async with Gate(120) as gate:
+        async with Gate(300) as gate:
             first = await submit(executor, sheet.calls(range(SHORT)))
             tasks = await submit(executor, [gate.call("long")], sheet.calls(range(SHORT, 300)))
             await gate.arrivals(1)

@@ -30,7 +30,7 @@ from tests.fuzz.mutating import mutate
 
 LARGEST = 64 << 20  # bytes of a file that a command may write: the workspace is small
 PROGRAM = Path(sys.executable).with_name("molexp")
-PATIENCE = 20.0  # seconds that a command may take
+PATIENCE = 300.0  # seconds that a command may take
 SAMPLE = 0.02  # of the cases, in which the program itself is run, too
 MEMORY = 1 << 30  # bytes that a case may take beyond what is imported
 _NO_DOCUMENT = re.compile(r"/\.molexp/|/artifacts/|/checkpoints/|/data/[^/]+/[^/]+/")

@@ -94,7 +94,7 @@ class SoundKit(ExecutorTests):
 
 class BrokenKit(SoundKit):
     patience = 1
-    grace = 120  # a call too many comes, however slowly
+    grace = 300  # a call too many comes, however slowly
 
 
 DEFECTS: dict[str, tuple[type[SoundKit], str]] = {}

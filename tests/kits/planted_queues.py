@@ -288,7 +288,7 @@ class JobByJob(LocalQueue):
         for index in range(batch.size):
             super().submit(replace(batch, token=f"{batch.token}-{index}", size=1))
             if index == 0:
-                select.select([], [], [], 120)  # an engine takes its time, and who submits is killed meanwhile
+                select.select([], [], [], 600)  # an engine takes its time, and who submits is killed meanwhile
         return batch.token
 
     def look(self, batches: Mapping[str, str]) -> Iterator[Job]:

@@ -40,12 +40,12 @@ def served(*arguments):
         process.terminate()
         told.read()
         told.close()
-        process.wait(60)
+        process.wait(300)
 
 
 def test_http_is_for_those_who_have_the_token_and_name_the_host(lab):
     def status(port, **headers):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         body = {
             "jsonrpc": "2.0",
             "id": 1,

@@ -36,7 +36,7 @@ _MOMENTS = {
     "r": ("list", "list", "read", "stat", "lock"),
     "c": ("list", "read", "create", "delete", "rename", "rename: unlink", "lock", "stat"),
 }
-_PATIENCE = 120.0  # seconds of real time without any progress, which only a fault of this module can bring about
+_PATIENCE = 300.0  # seconds of real time without any progress, which only a fault of this module can bring about
 
 
 class Crash(BaseException):

@@ -176,7 +176,7 @@ class CleanEnvironment:
 
     def run(self, script: str) -> str:
         done = subprocess.run(
-            [self.python, "-I", "-c", script], cwd=self.folder, capture_output=True, text=True, check=False, timeout=120
+            [self.python, "-I", "-c", script], cwd=self.folder, capture_output=True, text=True, check=False, timeout=300
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

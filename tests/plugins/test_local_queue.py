@@ -33,7 +33,7 @@ def batch(tmp_path: Path, token: str, script: str, **given) -> Batch:
 
 def wait(queue: Queue, token: str, until) -> list[Job]:
     """Look until the jobs of a batch are as they are to be."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         jobs = sorted(queue.look({token: ""}), key=lambda job: job.index)
         if until(jobs) or time.monotonic() > deadline:

@@ -96,7 +96,7 @@ class Disk:
         self.mount()
 
     def _do(self, *command: str) -> None:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         if done.returncode:
             pytest.skip(f"no ext4 can be mounted here: {' '.join(command)}: {done.stderr.strip()}")
 
@@ -124,7 +124,7 @@ def cut_and_look(disk: Disk, promises: Path, seed: int, durability: str) -> None
         text=True,
         check=False,
         env=environ,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     disk.renew()
@@ -179,7 +179,7 @@ def test_a_cut_beside_a_namespace_that_keeps_the_disk_mounted(disk, tmp_path):
         assert beside.stdout is not None
         assert beside.stdout.readline() == b"\n", "the namespace was not made"
         cut_and_look(disk, tmp_path / "promises", 3, "end")
-        beside.communicate(timeout=120)
+        beside.communicate(timeout=300)
 
 
 @pytest.mark.soak

@@ -170,7 +170,7 @@ async def _tasks() -> None:
     heard = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR2, heard.set)
     os.kill(os.getpid(), signal.SIGUSR2)
-    await asyncio.wait_for(heard.wait(), 60)
+    await asyncio.wait_for(heard.wait(), 300)
     loop.remove_signal_handler(signal.SIGUSR2)
     task = asyncio.create_task(asyncio.sleep(300))
     await asyncio.sleep(0)

@@ -210,7 +210,7 @@ def test_what_a_colleague_keeps_for_himself_blocks_nobody(lab, tmp_path, what):
         text=True,
         check=False,
         env={"MOLEXP_CACHE_DIR": str(tmp_path / "cache")},
-        timeout=120,
+        timeout=300,
     )
     for path in lab.folder.glob(locked):
         path.chmod(0o755)

@@ -295,7 +295,7 @@ def test_folders_that_may_not_be_read_are_named_and_block_nothing(lab, data, tmp
         assert child.stdout is not None
         first = json.loads(child.stdout.readline())
         locked.chmod(mode)
-        second = json.loads(child.communicate("\n", timeout=120)[0])
+        second = json.loads(child.communicate("\n", timeout=300)[0])
 
     assert first[2], "named"
     assert all(where.startswith(key) or key.startswith(where) for key in first[2]), first
@@ -368,7 +368,7 @@ def test_a_child_that_is_forked_while_threads_use_the_index_can_use_it(lab, lab_
         for _ in range(20):
             child = os.fork()
             if child == 0:
-                signal.alarm(30)  # a child that hangs
+                signal.alarm(300)  # a child that hangs
                 code = 1
                 try:
                     code = 0 if len(ws.catalog.runs()) == 1 else 2

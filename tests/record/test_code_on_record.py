@@ -38,7 +38,7 @@ def commit(tmp_path):
 
     def commit(*command: str | Path, cwd: Path = tmp_path, run: str = "one", **environ: str) -> str | None:
         lab = tmp_path / "lab"
-        subprocess.run(command, cwd=cwd, check=True, timeout=120, env={**os.environ, "LAB": str(lab), **environ})
+        subprocess.run(command, cwd=cwd, check=True, timeout=300, env={**os.environ, "LAB": str(lab), **environ})
         found = me.Workspace(str(lab)).run(f"p/e/{run}").provenance
         assert found is not None
         known: str | None = found["git"] and found["git"]["commit"]

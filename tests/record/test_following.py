@@ -25,7 +25,7 @@ class Follower(threading.Thread):
         self.lines.put(None)
 
     def next(self):
-        line = self.lines.get(timeout=120)
+        line = self.lines.get(timeout=300)
         return None if line is None else (line.log, line.data)
 
 

@@ -50,7 +50,7 @@ def described(tmp_path: Path, *folders: Path, **environ: str) -> list[dict[str, 
     """Return the recorded git state of runs that were started in each folder."""
     lab = tmp_path / "lab"
     command = [sys.executable, "-c", WORK, str(lab), *map(str, folders)]
-    subprocess.run(command, check=True, timeout=120, env={**os.environ, **environ})
+    subprocess.run(command, check=True, timeout=300, env={**os.environ, **environ})
     found = []
     for folder in folders:
         run = json.loads((lab / "projects/p/experiments/e/runs" / folder.name / "executions/1.end.json").read_text())

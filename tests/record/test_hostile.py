@@ -57,7 +57,7 @@ def run_with_closed(closed: str, code: str, lab: Path, folder: Path) -> subproce
     program.write_text(dedent(code), encoding="utf-8")
     closing = " ".join(f"{number}>&-" for number in closed)
     command = ["sh", "-c", f'exec {closing}; exec "$@"', "sh", sys.executable, program, lab, folder / "done"]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
     assert (folder / "done").exists(), done.stderr
     return done
 
@@ -306,7 +306,7 @@ def test_a_process_whose_current_folder_was_removed_records_its_provenance(lab):
         with me.Workspace(sys.argv[1]).Project("p").Experiment("e").Run(id="one").start():
             pass
     """
-    subprocess.run([sys.executable, "-c", dedent(code), lab.url], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", dedent(code), lab.url], check=True, timeout=300)
 
     document = lab.document(f"provenance/{provenance_of(lab, 'p/e/one')}.json")
     assert "problem" not in document

@@ -222,6 +222,6 @@ def test_a_notebook_shows_them(tmp_path):
         "done.ipynb",
         "book.ipynb",
     ]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=120)
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True, timeout=300)
     done = json.loads((tmp_path / "done.ipynb").read_text(encoding="utf-8"))
     assert ["text/html" in cell["outputs"][0]["data"] for cell in done["cells"][1:]] == [True] * len(shown)

@@ -229,7 +229,7 @@ def test_one_that_is_unmounted_is_not_written_below_its_mount_point(lab, tmp_pat
         text=True,
         check=False,
         env={**os.environ, "LAB": lab.url},
-        timeout=120,
+        timeout=300,
     )
     if "unshare:" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"mounting is refused here: {done.stderr.strip()}")

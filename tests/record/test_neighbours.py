@@ -96,7 +96,7 @@ def work(place: Place, code: str, *prefix: str, check: bool = True) -> subproces
         capture_output=True,
         text=True,
         check=check,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -402,7 +402,7 @@ def calls_of_a_run(lab, tmp_path) -> Counter[str]:
     """The system calls of the third run of a process, by name."""
     trace = tmp_path / "trace"
     command = ["strace", "-o", str(trace), sys.executable, "-c", dedent(TRACK)]
-    subprocess.run(command, env={**os.environ, "LAB": lab.url}, check=True, timeout=120)
+    subprocess.run(command, env={**os.environ, "LAB": lab.url}, check=True, timeout=300)
     within = trace.read_text().partition("/the/run/begins")[2].partition("/the/run/has/ended")[0]
     names = re.findall(r"^(\w+)\(", within, re.MULTILINE)
     ignored = ("brk", "mmap", "munmap", "mprotect", "madvise", "futex", "getpid", "rt_sigaction", "rt_sigprocmask")

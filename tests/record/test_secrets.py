@@ -134,7 +134,7 @@ me.track_command(experiment, [sys.executable, "-c", "raise SystemExit(1)", f"TOK
 """
     lab = tmp_path / "lab"
     command = [sys.executable, "-c", code, str(lab), "--password", SECRET, "special-7", "--lr=1"]
-    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "MOLEXP_SECRETS": r"special-\d"}, timeout=120)
+    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "MOLEXP_SECRETS": r"special-\d"}, timeout=300)
 
     text = {path: path.read_text() for path in lab.rglob("*") if path.is_file()}
     assert not [path for path, found in text.items() if SECRET in found or "special-7" in found]
@@ -147,7 +147,7 @@ def test_the_command_line_can_be_left_out(tmp_path):
     code = 'import sys, molexp as me; me.Workspace(sys.argv[1]).Project("p").Experiment("e").Run(id="one").start().finish()'
     lab = tmp_path / "lab"
     subprocess.run(
-        [sys.executable, "-c", code, str(lab), "x"], check=True, env={**os.environ, "MOLEXP_ARGV": "0"}, timeout=120
+        [sys.executable, "-c", code, str(lab), "x"], check=True, env={**os.environ, "MOLEXP_ARGV": "0"}, timeout=300
     )
 
     claim = json.loads((lab / "projects/p/experiments/e/runs/one/executions/1.jsonl").read_text().splitlines()[0])

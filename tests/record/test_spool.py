@@ -68,7 +68,7 @@ def work(place: Place, code: str, *, check: bool = True) -> subprocess.Completed
         capture_output=True,
         text=True,
         check=check,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -153,11 +153,12 @@ def test_a_run_keeps_computing_while_the_network_is_away(lossy, spool):
 def test_a_run_on_disk_gives_signs_of_life_while_the_network_of_another_run_is_away(behind, tmp_path, monkeypatch):
     monkeypatch.setenv("MOLEXP_LEASE_BEAT", "0.02")
     place, proxy = behind
+    place = Place(place.url, {**place.options, "retry_timeout": 600.0})
     away = place.workspace().Project("metals").Experiment("cu").Run(id="one").start()
     proxy.down()
     with me.Workspace(tmp_path / "lab").Project("metals").Experiment("cu").Run(id="one").start():
         seen: set[bytes] = set()
-        until = time.monotonic() + 50  # less than what the requests of the other are repeated for
+        until = time.monotonic() + 300  # less than what the requests of the other are repeated for
         while len(seen) < 10 and time.monotonic() < until:
             seen |= {lease.read_bytes() for lease in (tmp_path / "lab/.molexp/live").glob("*~1")}
             time.sleep(0.02)
@@ -227,7 +228,7 @@ def test_a_run_that_cannot_end_says_so_and_a_later_process_ends_it_as_it_ended(l
     assert child.stdout is not None
     assert child.stdout.readline() == "now\n"
     proxy.down()
-    _, said = child.communicate("\n", timeout=120)
+    _, said = child.communicate("\n", timeout=300)
 
     assert child.returncode == 1
     assert "recorded is kept on this machine, and so is how it ended" in said
@@ -382,7 +383,7 @@ def test_two_that_find_it_at_the_same_time_do_no_harm(behind, spool):
         for _ in range(4)
     ]
 
-    assert [child.communicate(timeout=120)[0].strip() for child in children] == ["interrupted"] * 4
+    assert [child.communicate(timeout=300)[0].strip() for child in children] == ["interrupted"] * 4
     assert place.load().run("metals/cu/one").results == {"loss": 0.5}
     assert place.load().fsck().ok
     assert not spools(spool)

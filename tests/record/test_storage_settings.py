@@ -145,7 +145,7 @@ def test_commands_use_it(say, tmp_path):
     me.Workspace(tmp_path / "lab").materialize()
     say('["file://"]\nduarbility = "never"\n')
     command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path / "lab"), "runs", "list"]
-    done = warm.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = warm.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 2
     assert "storage.toml" in done.stderr
     assert "duarbility" in done.stderr
@@ -317,7 +317,7 @@ def test_what_cannot_be_a_file_of_settings_is_named_at_once(tmp_path, what, file
     command = [sys.executable, "-m", "molexp_cli", "-w", str(tmp_path), *words]
     command = [word for word in command if file == "storage.toml" or word not in ("-w", str(tmp_path))]
     env = {**os.environ, "MOLEXP_CONFIG_DIR": str(folder)}
-    done = warm.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    done = warm.run(command, capture_output=True, text=True, timeout=300, env=env, check=False)
 
     assert done.returncode == 2, done.stderr
     assert str(path) in done.stderr

@@ -115,7 +115,7 @@ def passing_on(url: str) -> Callable[[Heard], Reply]:
 
     def reply(heard: Heard) -> Reply:
         assert parts.hostname is not None
-        with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=120)) as connection:
+        with closing(http.client.HTTPConnection(parts.hostname, parts.port, timeout=300)) as connection:
             connection.request(heard.method, heard.path, heard.body, dict(heard.headers))
             answer = connection.getresponse()
             headers = {name: value for name, value in answer.getheaders() if name.lower() not in _OF_ITS_OWN}

@@ -17,7 +17,7 @@ from tests.record.helpers import Place
 from tests.servers.buckets import Bucket
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-DEADLINE = 280
+DEADLINE = 300
 
 
 class Actor:

@@ -116,7 +116,7 @@ def test_a_server_that_is_busy_is_asked_again_and_then_given_up():
 def test_pauses_between_requests_leave_the_numbers_of_a_seeded_program_alone():
     replies = iter([error(503, "SlowDown", "Please reduce your request rate.")] * 2)
     with answering(lambda heard: next(replies, Reply(200, b"", {"ETag": '"1"'}))) as server:
-        store = opened(server.url, retry_timeout=60.0)
+        store = opened(server.url, retry_timeout=300.0)
         random.seed(0)
         before = random.getstate()
         store.write("k", b"x")
@@ -130,7 +130,7 @@ def test_a_conflict_of_two_creations_is_asked_again_and_is_no_refusal(code):
     """Amazon says so where two conditional writes of one key meet, none of which has been done yet."""
     replies = iter([error(409, code, "A conflicting conditional operation is in progress.")] * 2)
     with answering(lambda heard: next(replies, Reply(200, b"", {"ETag": '"1"'}))) as server:
-        store = opened(server.url, retry_timeout=5.0)
+        store = opened(server.url, retry_timeout=300.0)
         store.create("k", b"x")
         assert [heard.headers["if-none-match"] for heard in server.heard] == ["*"] * 3
         store.close()

@@ -56,7 +56,7 @@ def test_it_is_heard_while_nothing_answers(name, bucket, on):
         child.send_signal(signal.SIGINT)
         try:
             assert child.stdout.readline() == "interrupted\n"
-            child.wait(120)
+            child.wait(300)
         finally:
             child.kill()
     behind.proxy.hang = False

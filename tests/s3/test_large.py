@@ -140,7 +140,7 @@ def test_the_parts_of_a_killed_writer_are_named_and_freed(when, ceph, on, tmp_pa
 
 
 def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not true():
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -41,7 +41,7 @@ def molexp(bucket: Bucket, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
     def molexp(*arguments: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "tests.s3.commands", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True, timeout=280)
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=True, timeout=300)
         assert done.stderr == b""
         found: dict[str, Any] = json.loads(done.stdout)
         assert found["code"] == 0

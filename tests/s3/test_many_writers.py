@@ -122,7 +122,7 @@ def test_what_was_acknowledged_outlives_kills_at_random_instants(stage: Stage, m
     for writer in writers:
         told += writer.kill()
     for reader in readers:
-        out, err = reader.process.communicate(b"", timeout=120)
+        out, err = reader.process.communicate(b"", timeout=300)
         assert reader.process.returncode == 0, err.decode()[-3000:]
         report = json.loads(out.splitlines()[-1])
         assert report["wrong"] == []

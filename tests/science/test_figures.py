@@ -169,7 +169,7 @@ def test_no_display_is_needed_whatever_the_backend(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert (done.stdout.split(), done.stderr) == (["png", "svg", "pdf", "template"], "")
 

@@ -10,6 +10,7 @@ import attrs
 
 REGION = "us-east-1"
 BUCKET = "molexp-tests"
+PATIENCE = 300  # seconds that a server may take for an answer: what is tested has limits of its own
 
 
 @attrs.frozen(slots=False)
@@ -41,6 +42,8 @@ class Server:
             config=Config(
                 s3={"addressing_style": "path"},
                 retries={"total_max_attempts": 1},
+                connect_timeout=PATIENCE,
+                read_timeout=PATIENCE,
                 max_pool_connections=32,
                 request_checksum_calculation="when_required",  # not every server knows the newer ones
                 response_checksum_validation="when_required",

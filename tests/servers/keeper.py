@@ -80,7 +80,7 @@ def _start(kind: str, folder: Path, owner: int) -> str:
                 keeper.returncode = 0  # it outlives us and nobody waits for it, of which Popen would warn
                 return where.strip()
             said = f"{word} {where}{keeper.stdout.read()}"
-        keeper.wait(120)
+        keeper.wait(300)
     raise RuntimeError(f"{kind} did not start: {said.strip()}")
 
 

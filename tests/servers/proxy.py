@@ -181,7 +181,7 @@ class Proxy:
             self._call(self._down())
             self._call(self._ended())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(120)
+            self._thread.join(300)
             self._loop.close()
             self._socket.close()
 
@@ -192,7 +192,7 @@ class Proxy:
         self.close()
 
     def _call(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(120)
+        asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(300)
 
     async def _up(self) -> None:
         if self._listener is None:

@@ -79,7 +79,7 @@ monmaptool --create --fsid "$fsid" --addv a "$monitor" "$folder/monmap" >/dev/nu
 ceph-mon --mkfs -i a --monmap "$folder/monmap"
 daemon ceph-mon -f -i a
 ceph-osd --mkfs -i 0 --osd-uuid "$osd_id" >/dev/null 2>&1
-ceph --connect-timeout 60 >/dev/null 2>&1 <<COMMANDS
+ceph --connect-timeout 300 >/dev/null 2>&1 <<COMMANDS
 osd new $osd_id
 osd crush add-bucket host1 host
 osd crush move host1 root=default
@@ -89,7 +89,7 @@ daemon ceph-osd -f -i 0
 # Without tcp_nodelay every GET takes 44 ms. Without authentication the gateway has to be told how to ask the monitor.
 daemon radosgw -f -n client.rgw --ms_mon_client_mode=crc \
   "--rgw_frontends=beast endpoint=127.0.0.1:$port tcp_nodelay=1"
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
   (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
   kill -0 "${daemons[-1]}" || exit 1
   sleep 0.1

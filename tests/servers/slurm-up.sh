@@ -16,7 +16,7 @@ daemon() {
   "$@" >>"$folder/log/$(basename "$1").out" 2>&1 </dev/null &
 }
 until_true() {
-  for _ in $(seq 1200); do
+  for _ in $(seq 6000); do
     "$@" >/dev/null 2>&1 && return
     sleep 0.05
   done
@@ -70,7 +70,7 @@ fi
 
 # DefMemPerCPU: a job would take all memory, and arrays would run one by one. config_overrides: there are fewer CPUs than that.
 # NoCtldInAddrAny: it would listen everywhere. KillWait: seconds from SIGTERM to SIGKILL. MessageTimeout: seconds that commands
-# wait for a controller that is away, and one more.
+# and daemons wait for each other; tests/slurm/engine.py shortens it while the controller is away.
 cat >"$folder/slurm.conf" <<CONF
 ClusterName=tests
 SlurmctldHost=$host(127.0.0.1)
@@ -100,9 +100,9 @@ SwitchType=switch/none
 JobAcctGatherType=jobacct_gather/linux
 $storage
 ReturnToService=2
-MessageTimeout=4
-SlurmctldTimeout=30
-SlurmdTimeout=30
+MessageTimeout=100
+SlurmctldTimeout=300
+SlurmdTimeout=300
 InactiveLimit=0
 KillWait=4
 MinJobAge=300

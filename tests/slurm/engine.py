@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import shutil
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 COMMANDS = ("sacct", "sbatch", "scancel", "scontrol", "squeue")
-DEADLINE = 120.0  # seconds; nothing here takes long, but a test must not hang
+DEADLINE = 300.0  # seconds; nothing here takes long, but a test must not hang
+PATIENT = "100"  # seconds, as slurm-up.sh has it; Slurm recommends no more
 COUNTED = """#!/bin/sh
 echo "{name} $*" >>'{log}'
 exec '{real}' "$@"
@@ -123,6 +125,7 @@ class Slurm:
 
     def leave(self) -> None:
         """Let the controller stop, and stay away until `come_back`."""
+        self._wait_for_answers("4")  # and one more
         away = Path(self.conf).with_name("away")
         away.touch()
         os.kill(self.controller(), signal.SIGTERM)
@@ -130,8 +133,16 @@ class Slurm:
 
     def come_back(self) -> None:
         """Start the controller again, if it is away."""
+        self._wait_for_answers(PATIENT)
         Path(self.conf).with_name("away").unlink(missing_ok=True)
         eventually(lambda: "is UP" in self._ask("scontrol", "ping").stdout)
+
+    def _wait_for_answers(self, seconds: str) -> None:
+        """Let commands that begin from now on wait so long for the controller."""
+        conf = Path(self.conf)
+        text = re.sub(r"(?m)^MessageTimeout=.*$", f"MessageTimeout={seconds}", conf.read_text())
+        (new := conf.with_name("new.conf")).write_text(text)
+        new.replace(conf)
 
 
 def eventually(look: Callable[[], Any]) -> Any:

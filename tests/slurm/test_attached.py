@@ -60,7 +60,7 @@ def test_a_submitter_that_is_killed_and_called_again_submits_nothing_twice(slurm
 
     second = sweep.start(*RUN, "-j", "2")
     sweep.let(0, 1, 2, 3)
-    out, err = second.communicate(timeout=120)
+    out, err = second.communicate(timeout=300)
     eventually(lambda: not slurm.alive())
     assert sweep.found() == dict.fromkeys(range(4), DONE), err.decode()
     assert len(slurm.calls("sbatch")) == 1, "there is a second array"
@@ -81,7 +81,7 @@ def test_cancelled_killed_and_requeued_jobs_are_what_summary_and_record_say(slur
     slurm.requeue(f"{array}_2")
     slurm.begin_again(f"{array}_2")
     sweep.let(*range(8))
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
 
     found = sweep.found()
     assert found[0][0] == "interrupted"
@@ -103,7 +103,7 @@ def test_ctrl_c_cancels_what_runs_and_what_waits_never_begins(slurm, here):
     process = sweep.start(*RUN, "-j", "2")
     sweep.wait_for(0, 1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
 
     assert process.returncode == 130, err.decode()
     eventually(lambda: not slurm.alive())
@@ -125,7 +125,7 @@ def test_an_sbatch_that_says_more_and_a_squeue_that_refuses_cost_nothing(slurm, 
     sweep.wait_for(0, 1)
     eventually((here / "asked").exists)
     sweep.let(0, 1)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out.decode()) == (0, "2 succeeded\n"), err.decode()
     assert "not today" in err.decode()
 
@@ -141,7 +141,7 @@ def test_a_controller_that_is_away_for_ten_seconds_costs_nothing(own, here):
     asked = len(own.calls("squeue"))
     eventually(lambda: len(own.calls("squeue")) > asked + 1)
     sweep.let(0, 1)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     own.come_back()
 
     assert (process.returncode, out.decode()) == (0, "2 succeeded\n"), err.decode()

@@ -33,7 +33,7 @@ def test_every_status_is_that_of_squeue_and_a_hangup_of_the_login_leaves_all_as_
     sweep = Sweep(here, 5)
     slurm.forget()
     process = sweep.start(*SUBMIT, "-j", "2")
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err.decode()
     assert len(slurm.calls("sbatch")) == 2, "an array, and who looks after it"
     try:

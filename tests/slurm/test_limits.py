@@ -54,7 +54,7 @@ def test_a_run_ends_before_the_time_limit_as_it_is_told_or_by_it_and_both_are_on
     )
     waiting = spawn(attached, *RUN, stdout=-1, stderr=-1)
     assert program(detached, *SUBMIT).code == 0
-    out, err = waiting.communicate(timeout=200)
+    out, err = waiting.communicate(timeout=300)
     eventually(lambda: not slurm.alive())
     program(detached, "-w", "lab", "queue")
 

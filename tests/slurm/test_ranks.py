@@ -50,7 +50,7 @@ def test_the_ranks_of_a_launch_are_one_attempt(slurm, tmp_path, again):
     (tmp_path / "track.py").write_text(dedent(TRACKED))
     script = 'srun "$0" track.py'
     if again:  # the job waits after its launch until it is requeued
-        script += '; [ "$SLURM_RESTART_COUNT" = 1 ] || sleep 100'
+        script += '; [ "$SLURM_RESTART_COUNT" = 1 ] || sleep 600'
     needs = Resources(tasks=3, memory=300 << 20)
     batch = Batch(
         token=f"molexp-{os.urandom(6).hex()}",

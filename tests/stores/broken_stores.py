@@ -56,7 +56,7 @@ class Meeting:
     def _wait(self, so: Callable[[], bool]) -> None:
         self.changed.notify_all()
         if self._joined():
-            assert self.changed.wait_for(so, timeout=120), "nobody came"
+            assert self.changed.wait_for(so, timeout=300), "nobody came"
 
 
 class Broken(LocalStoreTests, abstract=True):

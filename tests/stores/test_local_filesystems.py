@@ -62,7 +62,7 @@ def _mounted(tmp_path: Path, mounting: str, script: str) -> dict[str, Any]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=300,
     )
     if "mount:" in done.stderr or "unshare:" in done.stderr or "losetup:" in done.stderr or "not found" in done.stderr:
         pytest.skip(f"mounting is refused here: {done.stderr.strip()}")

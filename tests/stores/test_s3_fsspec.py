@@ -351,6 +351,6 @@ if (pid := os.fork()) == 0:
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout) == (0, "x"), done.stderr
     assert "fork" in done.stderr

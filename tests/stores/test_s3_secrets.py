@@ -111,7 +111,7 @@ assert ws.run("p/e/r").provenance
         "MOLEXP_CACHE_DIR": str(tmp_path / "cache"),
         "TMPDIR": str(tmp_path),
     }
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     keys = bucket.raw_keys()
     assert any(key.startswith("provenance/") for key in keys)

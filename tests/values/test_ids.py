@@ -313,7 +313,7 @@ class TestFreshIds:
         with times._clock._lock:
             child = os.fork()
             if child == 0:
-                signal.alarm(10)
+                signal.alarm(300)
                 try:
                     new_run_id()  # with the parent's lock it would wait for ever
                 finally:

@@ -25,7 +25,7 @@ from tests.repository import ROOT
 
 PROGRAM = Path(sys.executable).parent / "molexp"
 SERVER = Path(__file__).with_name("server.py")
-DEADLINE = 120.0  # seconds
+DEADLINE = 300.0  # seconds
 SEED = "PYTHONHASHSEED"
 SAFE = "-P"
 """The flag that a child can still heed: nothing is imported from the current folder just because it is the current one."""

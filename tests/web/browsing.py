@@ -56,7 +56,7 @@ def served(*arguments: str) -> Iterator[str]:
         process.terminate()
         told.read()
         told.close()
-        process.wait(60)
+        process.wait(300)
 
 
 @cache

@@ -34,12 +34,12 @@ def served(*arguments):
     finally:
         process.terminate()
         process.stderr.close()
-        process.wait(60)
+        process.wait(300)
 
 
 @contextmanager
 def answer(port, path, **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     try:
         connection.request("GET", path, headers=headers)
         with connection.getresponse() as response:
@@ -89,7 +89,7 @@ def test_the_printed_address_opens_the_page_and_a_log_is_followed_while_it_grows
                 assert data_of(stream) == ["goes on"]
             assert b"event: end" in stream.read()
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) in (0, 130, -signal.SIGINT)
+        assert process.wait(300) in (0, 130, -signal.SIGINT)
 
 
 def data_of(stream):

@@ -225,7 +225,7 @@ def watched(tmp_path: Path, writers: int, each: int) -> None:
                 for address in ("/w/lab/", newest, "/w/lab/runs?q=project == 'busy'"):
                     answer = client.get(address)
                     assert answer.status_code == 200, (address, answer.text[:500])
-        assert [child.wait(60) for child in children] == [0] * writers
+        assert [child.wait(300) for child in children] == [0] * writers
         for client, etag in zip((first, second), before, strict=True):
             query = "project == 'busy' and status == 'succeeded'"
             found = client.get(f"/api/v1/workspaces/lab/runs?q={query}&limit=1000").json()

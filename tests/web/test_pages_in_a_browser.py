@@ -217,7 +217,7 @@ def test_a_run_that_goes_on_elsewhere_is_seen_to_move(browser, address, lab):
         caption.get_by_text("0.5 at step 1").wait_for()
         page.locator("#extremes td", has_text="0.75").first.wait_for(state="attached")
         child.stdin.close()
-        assert child.wait(60) == 0
+        assert child.wait(300) == 0
         child.stdout.close()
         page.locator("#head .status.succeeded").wait_for()
         assert page.evaluate("window.same"), "the page was not loaded again"
@@ -235,7 +235,7 @@ def test_two_browsers_follow_while_eight_processes_write(browser, tmp_path):
         first.go("/w/lab/runs?q=project == 'busy'")
         second.go("/w/lab/")
         children = [warm.Popen([sys.executable, "-c", WRITE, ws.url, str(one), "50"]) for one in range(8)]
-        assert [child.wait(120) for child in children] == [0] * 8
+        assert [child.wait(300) for child in children] == [0] * 8
         first.reads("main", "1–50 of 400 runs")
         second.reads("nav.figures a", "succeeded400")
         for visitor in (first, second):

@@ -136,7 +136,7 @@ class Moving:
 
     def end(self) -> None:
         self.process.stdin.close()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(300) == 0
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def begin() -> Iterator[Callable[[Place], Moving]]:
     yield begin
     for one in begun:
         one.stdin.close()
-        one.wait(60)
+        one.wait(300)
         one.stdout.close()
 
 
@@ -260,7 +260,7 @@ def test_what_was_announced_and_compacted_is_looked_at_when_it_is_shown(browser,
     lab = folder.lab
     export(lab, folder.copy)
     with warm.Popen([sys.executable, "-c", CHANGES, lab.url]) as process:
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     assert lab.catalog.compact().counts["snapshot"] == 1
     with visiting(browser, f"{folder.address}#/runs?columns=results.rmse") as visitor:
         visitor.reads("tbody tr", "deleted")

@@ -55,7 +55,7 @@ def _nothing_is_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     assert not said, f"asyncio complained: {said}"
     left = [thread for thread in threading.enumerate() if thread not in before and not thread.name.startswith(KEPT)]
     for thread in left:
-        thread.join(120)  # those that end by themselves may take a moment
+        thread.join(300)  # those that end by themselves may take a moment
     assert not [thread for thread in left if thread.is_alive()], f"threads are left: {left}"
 
 

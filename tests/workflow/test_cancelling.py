@@ -17,7 +17,7 @@ import pytest
 import molexp as me
 from molexp.workflow import TaskContext, WorkflowBuilder
 
-WAIT = 120
+WAIT = 300
 
 
 class Endless:

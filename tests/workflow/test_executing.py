@@ -18,7 +18,7 @@ import molexp as me
 from molexp.errors import NotFoundError, PluginMissingError
 from molexp.workflow import TaskContext, WorkflowBuilder
 
-WAIT = 30  # seconds; nothing here takes long, but a test must not hang
+WAIT = 300  # seconds; nothing here takes long, but a test must not hang
 
 
 # ---------------------------------------------------------------------------------------------------------------- when

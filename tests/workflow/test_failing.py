@@ -16,7 +16,7 @@ import molexp as me
 from molexp.errors import NotFoundError, TaskFailedError, TaskNotSucceededError
 from molexp.workflow import TaskContext, WorkflowBuilder, WorkflowResult
 
-WAIT = 120
+WAIT = 300
 
 
 def fine(ctx: TaskContext) -> str:

@@ -11,7 +11,7 @@ import pytest
 from molexp.errors import PluginMissingError
 from molexp.workflow import TaskContext, Workflow, WorkflowBuilder
 
-WAIT = 120
+WAIT = 300
 
 
 class Gate:

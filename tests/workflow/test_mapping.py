@@ -11,7 +11,7 @@ import pytest
 from molexp.errors import TaskFailedError, TaskNotSucceededError
 from molexp.workflow import TaskContext, WorkflowBuilder
 
-WAIT = 120
+WAIT = 300
 
 
 def double(ctx: TaskContext) -> Any:

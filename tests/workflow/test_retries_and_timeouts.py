@@ -14,7 +14,7 @@ from molexp.errors import TaskEndedError, TaskTimeoutError
 from molexp.workflow import TaskContext, WorkflowBuilder
 from tests.workflow.clock import LIMIT
 
-WAIT = 120
+WAIT = 300
 SOON = 0.03  # seconds; a timeout that is meant to be over
 
 # ------------------------------------------------------------------------------------------------------------- retries

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests import warm
 
-DEADLINE = 120
+DEADLINE = 300
 
 HEAD = """
 from __future__ import annotations

@@ -51,7 +51,7 @@ def second(ctx):
         did("saw it")
         SAW.set()
     elif os.environ.get("WAIT"):
-        threading.Event().wait(120)
+        threading.Event().wait(300)
     return 2
 
 @wf.task
@@ -83,7 +83,7 @@ def until_second(script: Script, **more: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     return process.returncode
 
 
@@ -216,7 +216,7 @@ def test_killed_again_and_again(waiting):
 def test_a_run_whose_owner_lives_is_not_resumed(waiting):
     process = until_second(waiting)
     other = waiting.start()
-    _, said = other.communicate(timeout=120)
+    _, said = other.communicate(timeout=300)
 
     assert other.returncode == 1
     assert "RunBusyError" in said

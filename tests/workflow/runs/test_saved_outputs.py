@@ -332,7 +332,7 @@ def test_after_a_kill_between_the_asset_and_the_record_of_the_task_it_is_execute
     """The second object of an output kills the process; the first one is on record by then."""
     script = Script(tmp_path, KILLING)
     process = script.start(KILL=when)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL
     run = me.Workspace.load(script.lab).run("metals/cu/one")
     assert names(run) == ["output:one", "output:two:1"]

@@ -10,7 +10,7 @@ import pytest
 from molexp.workflow import WorkflowBuilder
 from tests.workflow.runs.grids import Grid, GridKind, Work
 
-DEADLINE = 120.0  # seconds
+DEADLINE = 300.0  # seconds
 
 
 @pytest.fixture

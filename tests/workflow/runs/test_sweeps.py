@@ -135,7 +135,7 @@ def test_several_runs_go_on_at_a_time(exp):
 
     async def meet(ctx):
         if ctx.params["a"] == 1:
-            await asyncio.wait_for(there.wait(), 60)
+            await asyncio.wait_for(there.wait(), 300)
         else:
             there.set()
 

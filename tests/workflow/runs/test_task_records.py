@@ -60,7 +60,7 @@ def test_status_times_retries_hashes_and_output(run):
     assert (top["status"], top["retries"], top["output"]) == ("succeeded", 0, {"n": 3})
     assert top["started_at"].endswith("Z")
     assert top["at"] >= top["started_at"]
-    assert 0 <= top["seconds"] < 60
+    assert 0 <= top["seconds"] < 3600
     assert len({top["code"], left["code"], right["code"], bottom.get("code")}) == 4
     assert top["inputs"] != left["inputs"] == right["inputs"]
     assert (left["status"], left["retries"], left["reason"]) == ("failed", 1, "ValueError: left is broken")
@@ -165,7 +165,7 @@ def test_an_outcome_is_soon_in_the_store_though_another_task_blocks_the_event_lo
     seen: list[str] = []
 
     def block():
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while "quick" not in seen and time.monotonic() < until:
             time.sleep(0.01)
             seen[:] = _in_store(place)

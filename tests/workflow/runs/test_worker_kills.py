@@ -25,7 +25,7 @@ def wait_here(name):
     with open(os.environ["TELL"], "w") as pipe:
         pipe.write(f"{name} {os.getpid()}\\n")
     if os.environ.get("WAIT"):
-        threading.Event().wait(120)
+        threading.Event().wait(300)
 
 @wf.task(executor="process")
 def items(ctx):
@@ -96,7 +96,7 @@ def watched(pids):
 def all_gone(descriptors):
     """Wait until the processes are gone, which must not take long."""
     for descriptor in descriptors:
-        assert select.select([descriptor], [], [], 120)[0], "a worker outlived its coordinator"
+        assert select.select([descriptor], [], [], 300)[0], "a worker outlived its coordinator"
         os.close(descriptor)
 
 
@@ -109,7 +109,7 @@ def test_a_killed_coordinator_takes_its_workers_along_and_nothing_recorded_is_lo
     process, pids = pool.until_both_wait()
     workers = watched(pids.values())
     process.kill()
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     all_gone(workers)
 
     run = the_run(pool)
@@ -132,7 +132,7 @@ def test_a_killed_worker_fails_its_item_and_a_resume_executes_that_alone(pool):
     process, pids = pool.until_both_wait()
     os.kill(pids["each1"], signal.SIGKILL)
     os.kill(pids["each2"], signal.SIGKILL)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
 
     assert process.returncode == 0, err
     run = the_run(pool)
@@ -154,7 +154,7 @@ def test_a_coordinator_that_is_told_to_end_ends_its_workers_too(pool):
     process, pids = pool.until_both_wait()
     workers = watched(pids.values())
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     all_gone(workers)
 
     assert process.returncode == 128 + signal.SIGTERM
@@ -172,7 +172,7 @@ def test_cancelled_by_another_process(pool):
     told = [pool.reader.readline().split() for _ in range(2)]
     workers = watched(int(pid) for _, pid in told)
     the_run(pool).cancel("enough of it")
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     all_gone(workers)
 
     (attempt,) = the_run(pool).execution_history
@@ -187,7 +187,7 @@ def test_killed_at_every_turn(pool):
         process, pids = pool.until_both_wait()
         workers = watched(pids.values())
         process.kill()
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
         all_gone(workers)
 
     assert pool.execute()["outputs"]["total"] == "14"
