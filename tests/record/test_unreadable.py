@@ -190,6 +190,27 @@ def test_an_end_of_a_newer_version_is_read_as_far_as_it_goes(place, exp):
     assert (run.status, run.results) == ("succeeded", {"x": 1})
 
 
+def test_a_run_does_not_fail_over_provenance_that_can_neither_be_read_nor_written(lab, copy, lab_run):
+    with lab_run.start():
+        pass
+    (known,) = lab.folder.glob("provenance/*")
+    exp = copy.workspace().Project("metals").Experiment("cu")
+    (copy.folder / "provenance").mkdir()
+    (copy.folder / "provenance" / known.name).symlink_to("nowhere")
+
+    with pytest.warns(UserWarning, match="not on record as long as"), exp.Run(id="one").start() as ctx:
+        ctx.set_result("x", 1)
+    with exp.Run(id="two").start():
+        pass
+
+    assert (exp.run("one").status, exp.run("one").results, exp.run("two").status) == (
+        "succeeded",
+        {"x": 1},
+        "succeeded",
+    )
+    assert [finding.key for finding in copy.load().fsck().findings] == [f"provenance/{known.name}"]
+
+
 # --------------------------------------------------------------------------------------------------------- what is unknown
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import socket
 
 import attrs
@@ -26,7 +27,7 @@ from molexp_s3_store import (
 )
 from tests.cli.helpers import program
 from tests.record.helpers import Place
-from tests.s3.answering import Reply, answering, error
+from tests.s3.answering import Reply, answering, error, passing_on
 from tests.servers import ceph as ceph_server
 
 KEY, SECRET = "AKIALABKEY", "a/very+secret/word"
@@ -188,6 +189,33 @@ def test_a_server_that_ignores_conditions_is_refused_and_nothing_stays_there(s3r
     with pytest.raises(UnsupportedOperationError, match="If-None-Match"):
         place.workspace().Project("metals").Experiment("cu").Run({"a": 1}).start()
     assert bucket.raw_keys() == set()
+
+
+def test_a_sweep_stops_when_its_credentials_are_refused_and_leaves_the_rest_as_it_was(bucket, capsys):
+    there, runs = passing_on(bucket.server.url), set[str]()
+
+    def reply(heard):
+        runs.update(re.findall("/runs/([0-9a-f]{20})/", heard.path))
+        if len(runs) < 3:
+            return there(heard)
+        return error(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
+
+    def double(ctx):
+        ctx.set_result("twice", 2 * ctx.params["a"])
+
+    with answering(reply) as front:
+        options = {**bucket.storage_options, "endpoint_url": front.url}
+        exp = me.Workspace(bucket.url, storage_options=options).Project("metals").Experiment("cu")
+        with pytest.raises(CredentialsError):
+            exp.sweep(double, space={"a": range(4)})
+        told = capsys.readouterr().err
+        assert told.count("failed: CredentialsError") == 1
+        assert "2 succeeded, 1 failed, 1 not begun" in told
+        assert len(runs) == 3, "nothing was asked about the last one"
+
+    exp = me.Workspace(bucket.url, storage_options=bucket.storage_options).project("metals").experiment("cu")
+    assert [run.status for run in exp.runs] == ["succeeded"] * 2
+    assert [row.results["twice"] for row in exp.sweep(double, space={"a": range(4)})] == [0, 2, 4, 6]
 
 
 # ------------------------------------------------------------------------------------------------------ no credentials

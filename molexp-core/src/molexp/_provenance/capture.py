@@ -13,6 +13,7 @@ import platform
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
@@ -24,7 +25,7 @@ from molexp._storage import layout, schemas
 from molexp._values.documents import encode_pretty
 from molexp._values.threads import start_unsignalled
 from molexp.contracts import Store
-from molexp.errors import KeyExistsError
+from molexp.errors import KeyExistsError, SpecialFileError, StorePermissionError
 
 if TYPE_CHECKING:
     from molexp._storage.spool.outbox import Outbox
@@ -49,6 +50,8 @@ class Provenance:
         self._published: dict[str, set[str]] = {}  # by the URL of a workspace: the ids of what stands there
         self.standing: dict[str, str] = {}
         """By the URL of a workspace: the id of this process's own document, which `publish` has put there."""
+        self.lost: set[str | None] = set()
+        """The ids of documents that could neither be written nor read."""
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
@@ -89,10 +92,12 @@ class Provenance:
         if known not in (there := self._published.setdefault(store.url, set())):
             key = layout.provenance(known)
             try:
-                outbox.put(key, data) if outbox is not None else store.create(key, data)
-            except KeyExistsError:  # its name is the hash of its content, which a killed process may not have written
-                if "append" in store.capabilities and store.read(key) != data:
-                    store.write(key, data)
+                outbox.put(key, data) if outbox is not None else _put(store, key, data)
+            except (SpecialFileError, StorePermissionError) as error:  # a run does not fail over it
+                warnings.warn(
+                    f"What is executed is not on record as long as {key!r} is as it is: {error}", stacklevel=2
+                )
+                self.lost.add(known)
             there.add(known)
         return known
 
@@ -100,6 +105,15 @@ class Provenance:
         """Forget that it was published at `url`: another workspace lies there now."""
         self.standing.pop(url, None)
         self._published.pop(url, None)
+
+
+def _put(store: Store, key: str, data: bytes) -> None:
+    """Create a document that is named by the hash of its content."""
+    try:
+        store.create(key, data)
+    except KeyExistsError:  # a killed process may not have written its content
+        if "append" in store.capabilities and store.read(key) != data:
+            store.write(key, data)
 
 
 @lru_cache(maxsize=16)

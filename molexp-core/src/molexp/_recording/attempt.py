@@ -50,7 +50,7 @@ def looks(deadline: float) -> Iterator[None]:
         pause = min(pause * 2, _LAST_LOOK)
 
 
-def _relied_on(experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
+def _relied_on(experiment: str, revision: int, documents: Iterable[str | None]) -> Iterator[str]:
     """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
@@ -372,7 +372,8 @@ class Attempt(Writer):
         """Flush what the end refers to, before the end is created. It repeats what counts of events and claim."""
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
         graph = (self.contents.workflow or {}).get("graph")
-        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
+        documents = tuple({self.contents.provenance, graph} - self.process.provenance.lost)
+        others = experiment, revision if isinstance(revision, int) else 1, documents
         named = self.contents.assets  # those of other writers are among them
         flushing = self._session.flushing
         relied = () if others in flushing.known else _relied_on(*others)

@@ -30,7 +30,7 @@ from molexp._workflow.under_run import execute_under_run
 from molexp._workflow.whole_runs import RunCall, end_on_record, execute_run
 from molexp._workflow.workflow import waited_for
 from molexp.contracts import Call, Progress, Resources
-from molexp.errors import MolexpError, PluginMissingError, RunBusyError, RunFinishedError
+from molexp.errors import CredentialsError, MolexpError, PluginMissingError, RunBusyError, RunFinishedError
 
 if TYPE_CHECKING:
     from molexp._workflow.results import TaskOutcome
@@ -101,6 +101,7 @@ class Drive:
         self._capture = capture
         self._stop_on_failure = stop_on_failure
         self._cancelled: list[_PlannedExecution] = []
+        self._refused = False  # the storage does not accept the credentials any more
         asked = Asked(
             profile=profile,
             overrides=self._overrides,
@@ -118,9 +119,8 @@ class Drive:
     def _stopping(self) -> bool:
         """Tell whether no further run is to be begun."""
         ended = self.summary.ended.values()
-        return self._stop_on_failure and (
-            bool(self.summary.unstarted) or any(one != RunStatus.SUCCEEDED for one in ended)
-        )
+        is_bad = bool(self.summary.unstarted) or any(one != RunStatus.SUCCEEDED for one in ended)
+        return self._refused or (self._stop_on_failure and is_bad)
 
     def plan(self, *, executor: str | None = None) -> list[PlannedRun]:
         """Return every run in order, and what is to be done with it; create and start nothing.
@@ -180,6 +180,8 @@ class Drive:
     ) -> Summary:
         """Execute the plan and wait for all of it; an experiment begins when those before it have succeeded.
 
+        Once the storage refuses its credentials, no further run begins.
+
         Args:
             jobs: the number of runs at a time; by default one, and for an executor with a queue as many as that allows.
             wait: wait for runs that others execute, too, until the record says that they have ended; and where the executor
@@ -212,6 +214,7 @@ class Drive:
     async def _execute(self, mode: _Mode) -> Summary:
         summary = self.summary = Summary()
         self._cancelled.clear()
+        self._refused = False
         self.planned.clear()
         planning, failed = self._planning, ""
         queues = mode.executors.queues(mode.executor)
@@ -330,6 +333,7 @@ class _PlannedExecution(Struct):
             return
         except Exception as error:  # noqa: BLE001 - an error of one run, of any kind, does not stop the others
             status, reason = RunStatus.FAILED, f"{type(error).__name__}: {error}"
+            self.drive._refused |= isinstance(error, CredentialsError)
         except BaseException:  # it is cancelled, or a signal came while a task's own code was executed
             summary.ended[planned.label] = self.status()
             self.drive._cancelled.append(self)
@@ -382,6 +386,7 @@ class _PlannedExecution(Struct):
         if isinstance(outcome.error, RunFinishedError | RunBusyError):
             raise outcome.error
         if outcome.error is not None:
+            self.drive._refused |= isinstance(outcome.error, CredentialsError)
             return end_on_record(run, outcome.error, before=planned.attempts)
         return RunStatus(outcome.value[0]), outcome.value[1]
 
@@ -401,13 +406,8 @@ class _PlannedExecution(Struct):
         if outcome is None:
             self.tell("task", task=task)
             return
-        self.tell(
-            "task",
-            task=task,
-            status="reused" if outcome.reused else outcome.status,
-            reason=outcome.reason if not outcome.reused else "",
-            seconds=outcome.duration,
-        )
+        status, reason = ("reused", "") if outcome.reused else (str(outcome.status), outcome.reason)
+        self.tell("task", task=task, status=status, reason=reason, seconds=outcome.duration)
 
     async def wait_for_others(self) -> None:
         """Wait until who has the run has ended it, if it was left for that; its end counts as one of ours."""
