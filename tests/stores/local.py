@@ -16,4 +16,4 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="about Linux")
 def names(lab: LocalStore) -> set[str]:
     """Every file below the store's folder."""
     root = Path(lab.locate("x")).parent
-    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}

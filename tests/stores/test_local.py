@@ -36,9 +36,7 @@ class LocalStoreTests(StoreTests, abstract=True):
 
     def raw_keys(self, store: Store) -> set[str]:
         root = self.root(store)
-        return {
-            os.path.relpath(os.path.join(folder, name), root) for folder, _, names in os.walk(root) for name in names
-        }
+        return {Path(folder, name).relative_to(root).as_posix() for folder, _, names in os.walk(root) for name in names}
 
     def break_storage(self, store: Store) -> None:
         shutil.rmtree(self.root(store))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Literal
 
 from molexp.errors import (
@@ -35,6 +36,7 @@ NO_LINK = _codes("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK",
 """Errors of `link` on a file system without hard links. FUSE drivers without `link` raise EIO."""
 
 _DENIED = _codes("EACCES", "EPERM")
+_OR_OPEN = ", or another program has it open" if os.name == "nt" else ""
 _FULL = _codes("ENOSPC", "EDQUOT")
 _AWAY = _codes("ESTALE", "ETIMEDOUT", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETUNREACH", "ENOTCONN", "ESHUTDOWN")
 
@@ -66,7 +68,7 @@ def translate(error: OSError, key: str, url: str, action: Action) -> StoreError:
     if code == errno.EROFS:
         return ReadOnlyError(key, url=url, detail="it lies on a read-only file system")
     if code in _DENIED:
-        return StorePermissionError(key, url=url, detail=detail, action=action)
+        return StorePermissionError(key, url=url, detail=f"{detail}{_OR_OPEN}", action=action)
     if code in _FULL:
         return StorageFullError(key, url=url, detail=detail)
     if code == errno.ENAMETOOLONG:

@@ -15,6 +15,12 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # a module where there is one
+if sys.platform == "win32":
+    from molexp_fs import _windows
+
+    calls = _windows
+else:
+    calls = os
 
 TEMP_PREFIX = ".tmp-"
 """Begins the names of files that are still being written, and of nothing else."""
@@ -111,7 +117,7 @@ def open_regular(path: str, flags: int) -> tuple[int, os.stat_result]:
     if not _NO_FOLLOW and os.path.lexists(path):  # Windows
         check_regular(os.lstat(path), path)
     try:
-        fd = os.open(path, flags | BINARY | CAREFUL, 0o666)
+        fd = calls.open(path, flags | BINARY | CAREFUL, 0o666)
     except BlockingIOError:  # somebody holds a lease on it, as Samba does, and gives it back
         check_regular(os.lstat(path), path)
         fd = os.open(path, flags | BINARY | _NO_FOLLOW, 0o666)
@@ -200,13 +206,13 @@ def remove_empty(path: str) -> None:
     """Unlink `path` if nothing is in it."""
     with suppress(OSError):
         if os.lstat(path).st_size == 0:
-            os.unlink(path)
+            calls.unlink(path)
 
 
 def remove(path: str) -> None:
     """Unlink `path` if possible. Use it where another error is being raised already."""
     with suppress(OSError):
-        os.unlink(path)
+        calls.unlink(path)
 
 
 def same_file(one: str, other: str) -> bool:
@@ -257,7 +263,7 @@ def holding(base: str, name: str) -> Iterator[tuple[str, int | None]]:
 def unlink(base: str, name: str) -> None:
     """Remove the file `name` below `base`. No link on the way is followed, not even one that appears meanwhile."""
     with holding(base, name) as (last, fd):
-        os.unlink(last, dir_fd=fd)
+        calls.unlink(last, dir_fd=fd)
 
 
 def make_folders(folder: str, *, durable: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import TypeVar
 
 from molexp.contracts import Listing, Stat, Store, check_key
@@ -31,6 +32,14 @@ GONE = (FileNotFoundError, NotADirectoryError)
 LOOP = "folder that leads back to one above it"
 _NOTHING = Listing((), ())
 _key = attrgetter("key")
+if sys.platform == "win32":
+
+    def _status(entry: os.DirEntry[str]) -> os.stat_result:
+        # A folder has no inodes there, and tells of a file that is open for writing how long it was when that was opened.
+        return os.lstat(entry.path)
+
+else:
+    _status = methodcaller("stat", follow_symlinks=False)
 _Way = tuple[tuple[int, int], ...]
 _TRIES = 8  # a writer creates its folder again this often while another process removes it
 
@@ -357,7 +366,7 @@ def _level(
                     continue
                 try:
                     if entry.is_file(follow_symlinks=False):  # nearly all are: the kernel has said so with the name
-                        files.append(describe(inside + name, entry.stat(follow_symlinks=False), ""))
+                        files.append(describe(inside + name, _status(entry), ""))
                     elif by_name and entry.is_dir(follow_symlinks=False):
                         folders[name] = None
                     else:
@@ -374,7 +383,7 @@ def _level(
 def _sort(
     entry: os.DirEntry[str], inside: str, folder: Folder, files: list[Stat], folders: dict[str, os.stat_result | None]
 ) -> None:
-    found = entry.stat(follow_symlinks=False)
+    found = _status(entry)
     if (sort := sort_of(found)) == LINK and isinstance(folder, Followed) and folder.follows(entry.path):
         found = os.stat(entry.path)
         sort = sort_of(found)

@@ -59,7 +59,7 @@ class Naming:
         temp = files.temp_path(path)
         files.write_new(temp, data, durable=self.durable)
         try:
-            os.replace(temp, path)
+            files.calls.replace(temp, path)
         except BaseException:
             files.remove(temp)
             raise
@@ -68,7 +68,7 @@ class Naming:
 
     def replace(self, temp: str, path: str) -> None:
         """Give `temp` the name `path`, replacing any file there."""
-        os.replace(temp, path)
+        files.calls.replace(temp, path)
         self._flush(path)
 
     def publish(self, temp: str, path: str) -> None:
@@ -169,13 +169,13 @@ class Naming:
         that was paused here checks that the claim is still its own.
         """
         if os.name == "nt":  # there, this is exclusive
-            os.rename(path, new)
+            files.calls.rename(path, new)
             return
         with files.claimed(new) as is_ours:
             if not is_ours():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), new)
         try:
-            os.replace(path, new)
+            files.calls.replace(path, new)
         except BaseException:
             files.remove_empty(new)
             raise

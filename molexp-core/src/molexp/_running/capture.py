@@ -25,6 +25,7 @@ from molexp.errors import RunError
 
 _ECHO = 0.05  # seconds between looks at the files, for the terminal's sake
 _STREAMS = ("stdout", "stderr")
+_APPEND = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # as Python's own are
 _LAST = 2  # of the standard descriptors
 
 
@@ -83,7 +84,7 @@ class Capture:
             self._followed.append(path.open("rb"))
             self._followed[-1].seek(0, os.SEEK_END)
             self._saved.append(os.dup(number))
-            target = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+            target = os.open(path, _APPEND)
             os.dup2(target, number)
             os.close(target)
             stream = getattr(sys, name)
