@@ -140,7 +140,7 @@ def test_a_command_that_cannot_be_started_is_a_failed_run_and_a_sentence(execute
 def test_one_that_takes_too_long_is_killed_with_its_children(here):
     for number, limit in enumerate(("0.3", "3", "30")):  # the longer ones where a shell takes long to start
         folder = f"lab{number}"
-        script = "sleep 300 & echo $! > pid; wait"
+        script = "sleep 3000 & echo $! > pid; wait"
         done = program(here, "-w", folder, "exec", "p/e", "--timeout", limit, "--", "sh", "-c", script)
         assert done.code == 124
         assert f"ran longer than {limit} s and was killed" in done.err

@@ -153,7 +153,7 @@ def test_following_goes_on_when_the_file_is_replaced(run, here):
 
 
 def test_following_a_run_whose_process_is_killed_ends(in_lab, here):
-    script = "echo started; echo $$ > pid.new; mv pid.new pid; exec sleep 300"
+    script = "echo started; echo $$ > pid.new; mv pid.new pid; exec sleep 3000"
     running = spawn(here, "exec", "p/e", "--id", "dies", "--", "sh", "-c", script, stderr=subprocess.PIPE)
     eventually(Path("pid").exists)
     try:

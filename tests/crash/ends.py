@@ -11,7 +11,7 @@ IN_A_LOOP = """
 async def main():
     {how} exp.Run(id="one").start():
         tell("ready")
-        await asyncio.sleep(300)
+        await asyncio.sleep(3000)
 
 {run}
 """
@@ -46,13 +46,13 @@ LOOP = "loop = asyncio.new_event_loop(); loop.run_until_complete(main())"
 GROUP = """
 async def outer():
     async with asyncio.TaskGroup() as group:
-        group.create_task(main()); group.create_task(asyncio.sleep(300))
+        group.create_task(main()); group.create_task(asyncio.sleep(3000))
 asyncio.run(outer())
 """
 PROCESS = "executor='process'"
 DRIVE = ("run", "script.py", "--executor", "process")
 EXEC = ("exec", "p/e", "--id", "one")
-SLEEP = ("--", "sh", "-c", "touch ready.tmp; echo $$ > ready.tmp; mv ready.tmp ready; exec sleep 300")
+SLEEP = ("--", "sh", "-c", "touch ready.tmp; echo $$ > ready.tmp; mv ready.tmp ready; exec sleep 3000")
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_JOB_START_TIME": "1", "SLURM_JOB_END_TIME": "2"}
 GONE = r"process \d+ on \S+ is (gone|a zombie)"
 
@@ -119,7 +119,7 @@ ENDS = (
     ),
     End(
         "a cancelled task of an event loop",
-        looped("async with", "async def outer():\n    await asyncio.wait_for(main(), 0.2)\nasyncio.run(outer())"),
+        looped("async with", "async def outer():\n    await asyncio.wait_for(main(), 2.0)\nasyncio.run(outer())"),
         "cancelled",
         "cancel",
         "CancelledError",
@@ -141,7 +141,7 @@ ENDS = (
     ),
     End(
         "a command's time-out",
-        task("ctx.shell(['sleep', '300'], timeout=0.2)"),
+        task("ctx.shell(['sleep', '3000'], timeout=0.2)"),
         "failed",
         "timeout",
         "longer than 0.2 s",
@@ -177,7 +177,7 @@ ENDS = (
     ),
     End(
         "kill of a worker in a command",
-        task("ctx.shell('echo $PPID > tmp; mv tmp ready; exec sleep 300', cwd='.')", PROCESS),
+        task("ctx.shell('echo $PPID > tmp; mv tmp ready; exec sleep 3000', cwd='.')", PROCESS),
         "failed",
         "signal",
         "was killed by SIGTERM",
@@ -252,7 +252,7 @@ ENDS = (
         "failed",
         "timeout",
         "ran longer than 0.5 s",
-        command=(*EXEC, "--timeout", "0.5", "--", "sleep", "300"),
+        command=(*EXEC, "--timeout", "0.5", "--", "sleep", "3000"),
     ),
     End("molexp exec, Ctrl-C", "", "cancelled", "cancel", "", terminal("SIGINT"), (*EXEC, *SLEEP)),
     End("molexp exec, kill", "", "interrupted", "signal", "received SIGTERM", send("SIGTERM"), (*EXEC, *SLEEP)),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.ending import DEADLINE, Act, End, Place, let_it_end, play
+from tests.crash.ending import DEADLINE, Act, End, Place, fresh, play
 from tests.crash.ends import DRIVE, EXEC, PROCESS, SLEEP, task
 from tests.repository import ROOT
 
@@ -21,9 +21,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="process groups 
 STARTS = """
 import subprocess
 tell("ready")
-tell("plain", subprocess.Popen(["sleep", "300"]).pid)
-ctx.shell("echo $$ > shell.tmp; mv shell.tmp shell; exec sleep 300", cwd='.')
+tell("plain", subprocess.Popen(["sleep", "3000"]).pid)
+ctx.shell("echo $$ > shell.tmp; mv shell.tmp shell; exec sleep 3000", cwd='.')
 """
+STARTED = ("ready", "plain", "shell")
 
 
 def state(pid: int) -> str:
@@ -50,31 +51,42 @@ def when_both_run(number: str, to: str) -> Act:
 
 
 @pytest.mark.parametrize(
-    ("options", "act", "command"),
+    ("act", "command"),
     [
-        pytest.param("timeout=3.0, ", let_it_end, (), id="time-out"),
-        pytest.param("", when_both_run("SIGKILL", "worker"), (), id="kill -9 of the worker"),
-        pytest.param("", when_both_run("SIGTERM", "worker"), (), id="kill of the worker"),
-        pytest.param("", when_both_run("SIGKILL", "parent"), (), id="kill -9 of the parent"),
-        pytest.param("", when_both_run("SIGINT", "parent"), (), id="Ctrl-C"),
-        pytest.param("", when_both_run("SIGKILL", "parent"), DRIVE, id="kill -9 of molexp run"),
-        pytest.param("", when_both_run("SIGKILL", "worker"), DRIVE, id="kill -9 of a worker of molexp run"),
-        pytest.param("", when_both_run("SIGINT", "parent"), DRIVE, id="Ctrl-C of molexp run"),
+        pytest.param(when_both_run("SIGKILL", "worker"), (), id="kill -9 of the worker"),
+        pytest.param(when_both_run("SIGTERM", "worker"), (), id="kill of the worker"),
+        pytest.param(when_both_run("SIGKILL", "parent"), (), id="kill -9 of the parent"),
+        pytest.param(when_both_run("SIGINT", "parent"), (), id="Ctrl-C"),
+        pytest.param(when_both_run("SIGKILL", "parent"), DRIVE, id="kill -9 of molexp run"),
+        pytest.param(when_both_run("SIGKILL", "worker"), DRIVE, id="kill -9 of a worker of molexp run"),
+        pytest.param(when_both_run("SIGINT", "parent"), DRIVE, id="Ctrl-C of molexp run"),
     ],
 )
-def test_what_a_worker_started_dies_with_it(tmp_path: Path, options: str, act: Act, command: tuple[str, ...]) -> None:
-    code = task(STARTS, f"{options}{'' if command else PROCESS}", *([""] if command else []))
+def test_what_a_worker_started_dies_with_it(tmp_path: Path, act: Act, command: tuple[str, ...]) -> None:
+    code = task(STARTS, "" if command else PROCESS, *([""] if command else []))
     place = Place(tmp_path, str(tmp_path / "lab"), {})
     play(End("", code, "", None, act=act, command=command), place)
 
-    for name in ("ready", "plain", "shell"):
+    for name in STARTED:
         wait_until_dead(int((tmp_path / name).read_text()))
+
+
+def test_what_a_worker_started_dies_with_it_when_its_time_is_over(tmp_path: Path) -> None:
+    for limit in (3.0, 20.0, 100.0):  # the longer ones where it takes long to start all of that
+        folder = fresh(tmp_path / str(limit))
+        code = task(STARTS, f"timeout={limit}, {PROCESS}")
+        play(End("", code, "", None), Place(folder, str(folder / "lab"), {}))
+        if all((folder / name).exists() for name in STARTED):
+            break
+
+    for name in STARTED:
+        wait_until_dead(int((folder / name).read_text()))
 
 
 @pytest.mark.parametrize(
     "end",
     [
-        End("ctx.shell", task("ctx.shell('echo $$ > tmp; mv tmp ready; exec sleep 300', cwd='.')"), "", None),
+        End("ctx.shell", task("ctx.shell('echo $$ > tmp; mv tmp ready; exec sleep 3000', cwd='.')"), "", None),
         End("molexp exec", "", "", None, command=(*EXEC, *SLEEP)),
     ],
     ids=lambda end: end.name,
@@ -90,7 +102,7 @@ def test_a_command_dies_with_the_run_that_is_killed(tmp_path: Path, end: End) ->
 
 
 def test_what_a_task_leaves_behind_goes_on(tmp_path: Path) -> None:
-    body = "import subprocess\ntell('left', subprocess.Popen(['sleep', '300']).pid)"
+    body = "import subprocess\ntell('left', subprocess.Popen(['sleep', '3000']).pid)"
     play(End("", task(body, PROCESS), "", None), Place(tmp_path, str(tmp_path / "lab"), {}))
 
     left = int((tmp_path / "left").read_text())

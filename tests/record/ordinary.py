@@ -38,7 +38,7 @@ def pool_left_early() -> None:
 
 
 def terminate() -> None:
-    process = FORK.Process(target=time.sleep, args=(300,))
+    process = FORK.Process(target=time.sleep, args=(3000,))
     process.start()
     process.terminate()
     process.join()
@@ -94,7 +94,7 @@ def fork_in_a_thread() -> None:
 
 def command() -> None:
     assert subprocess.run(["true"], check=True).returncode == 0
-    process = subprocess.Popen(["sleep", "300"], preexec_fn=os.getpid)  # noqa: PLW1509 - an idiom, and another way to fork
+    process = subprocess.Popen(["sleep", "3000"], preexec_fn=os.getpid)  # noqa: PLW1509 - an idiom, and another way to fork
     process.terminate()
     assert process.wait() == -signal.SIGTERM
 
@@ -146,7 +146,7 @@ def ctrl_c() -> None:
 
 async def _ctrl_c() -> None:
     signal.raise_signal(signal.SIGINT)
-    await asyncio.sleep(300)
+    await asyncio.sleep(3000)
 
 
 def waiting_for_a_signal() -> None:
@@ -172,12 +172,12 @@ async def _tasks() -> None:
     os.kill(os.getpid(), signal.SIGUSR2)
     await asyncio.wait_for(heard.wait(), 300)
     loop.remove_signal_handler(signal.SIGUSR2)
-    task = asyncio.create_task(asyncio.sleep(300))
+    task = asyncio.create_task(asyncio.sleep(3000))
     await asyncio.sleep(0)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    process = await asyncio.create_subprocess_exec("sleep", "300")
+    process = await asyncio.create_subprocess_exec("sleep", "3000")
     process.terminate()
     assert await process.wait() == -signal.SIGTERM
 

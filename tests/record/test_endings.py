@@ -86,7 +86,7 @@ IN_AN_EVENT_LOOP = """
         async with me.Workspace(os.environ["LAB"]).Project("p").Experiment("e").Run(id="one").start() as ctx:
             ctx.set_result("before", 1)
             os.write(int(os.environ["READY"]), b"!")
-            await asyncio.sleep(300)
+            await asyncio.sleep(3000)
 
     asyncio.run(main())
 """
@@ -96,7 +96,7 @@ TO_ANOTHER_THREAD = IN_AN_EVENT_LOOP.replace(
     "            os.write",
     """
             import signal, threading, time
-            threading.Thread(target=time.sleep, args=[300], daemon=True).start()
+            threading.Thread(target=time.sleep, args=[3000], daemon=True).start()
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])  # so the loop goes on sleeping
             os.write""",
 )

@@ -133,6 +133,13 @@ class Visitor:
         """Wait until an element is there that has this text; functions that poll would break the policy of pages."""
         self.page.locator(selector, has_text=text).first.wait_for()
 
+    def hears(self, words: str) -> None:
+        """Wait until a complaint is there that has these words; the browser may tell it after the page."""
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not any(words in one for one in self.told):
+            assert time.monotonic() < deadline, f"{words!r} is not in {self.told}"
+            self.page.wait_for_timeout(20)
+
     def tab_to(self, selector: str, most: int = 80) -> None:
         """Press Tab until an element that the selector matches has the focus."""
         for _ in range(most):

@@ -63,6 +63,7 @@ def test_the_helper_finds_what_is_wrong_with_a_page(browser, tmp_path):
     with pytest.raises(AssertionError, match="stick out"):
         visitor.check(str(tmp_path / "bad.html"))
     visitor.page.evaluate("console.error('oh'); fetch('http://localhost:9/').catch(() => 0)")
+    visitor.hears("asked another host")
     assert [one.partition(":")[0] for one in visitor.told][:2] == ["error", "asked another host"]
     context.close()
 

@@ -41,7 +41,7 @@ def fails_once(ctx: TaskContext) -> int:
 
 
 def endless(ctx: TaskContext) -> None:
-    time.sleep(300)
+    time.sleep(3000)
 
 
 def unpicklable(ctx: TaskContext) -> Any:

@@ -80,7 +80,7 @@ def test_a_command_that_fails_fails_the_task(wf):
 
 
 def test_a_command_that_takes_too_long_is_killed(wf):
-    wf.shell("slow", "sleep 300", timeout=0.05)
+    wf.shell("slow", "sleep 3000", timeout=0.05)
     error = wf.build().execute_sync().tasks["slow"].error
     assert isinstance(error, CommandError)
     assert (error.timeout, error.exit_code) == (0.05, None)
@@ -90,7 +90,7 @@ def test_a_command_that_takes_too_long_is_killed(wf):
 def test_cancelling_the_workflow_ends_the_command_and_its_children(wf, tmp_path, how):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    command = f"sleep 300 & echo $! > {fifo}; wait"
+    command = f"sleep 3000 & echo $! > {fifo}; wait"
     if how == "wf.shell":
         wf.shell("slow", command)
     else:

@@ -51,7 +51,7 @@ def second(ctx):
         did("saw it")
         SAW.set()
     elif os.environ.get("WAIT"):
-        threading.Event().wait(300)
+        threading.Event().wait(3000)
     return 2
 
 @wf.task

@@ -25,7 +25,7 @@ def wait_here(name):
     with open(os.environ["TELL"], "w") as pipe:
         pipe.write(f"{name} {os.getpid()}\\n")
     if os.environ.get("WAIT"):
-        threading.Event().wait(300)
+        threading.Event().wait(3000)
 
 @wf.task(executor="process")
 def items(ctx):
