@@ -248,6 +248,11 @@ class TestAKilledAttempt:
         ("SIGTERM", 3000, "JobState=RUNNING PreemptTime=2026-11-28T12:00:00", "preempted"),
         ("SIGTERM", 3000, "JobState=PREEMPTED", "preempted"),
         ("SIGTERM", 3000, "JobState=TIMEOUT PreemptTime=None", "walltime"),
+        pytest.param(
+            *("SIGTERM", 3000, "'; sleep 3; echo 'JobState=PREEMPTED", "preempted"),
+            marks=pytest.mark.long,
+            id="a controller that is busy",
+        ),
     ],
 )
 def test_slurm_tells_its_time_limit_and_preemption(lab, tmp_path, name, left, says, cause):

@@ -16,11 +16,11 @@ trap 'rm -f "$log"' EXIT
 
 by_apt() {
   local name=$1
-  local install=(timeout 240 apt-get install -y --no-install-recommends "${@:2}")
+  local install=(timeout 900 apt-get install -y --no-install-recommends "${@:2}")
   export DEBIAN_FRONTEND=noninteractive
   if [[ $(id -u) != 0 ]] || ! has apt-get; then
     lacking "$name is not installed: that needs root and apt-get."
-  elif ! "${install[@]}" >"$log" 2>&1 && ! { timeout 120 apt-get update && "${install[@]}"; } >"$log" 2>&1; then
+  elif ! "${install[@]}" >"$log" 2>&1 && ! { timeout 300 apt-get update && "${install[@]}"; } >"$log" 2>&1; then
     tail -n 5 "$log"
     lacking "$name could not be installed by apt-get."
   fi
@@ -47,7 +47,7 @@ s3rver() {
   [[ -d $folder/node_modules/s3rver ]] && return
   if ! has node || ! has npm; then
     lacking 's3rver is not installed: that needs node and npm.'
-  elif ! timeout 120 npm install --prefix "$folder" --no-audit --no-fund s3rver@3.7.1 >"$log" 2>&1; then
+  elif ! timeout 300 npm install --prefix "$folder" --no-audit --no-fund s3rver@3.7.1 >"$log" 2>&1; then
     tail -n 5 "$log"
     rm -rf "$folder"
     lacking 's3rver could not be installed by npm.'
