@@ -66,7 +66,7 @@ class Environment:
     def run(self, *command: str, env: Mapping[str, str] | None = None) -> Done:
         """Run a program to its end; `molexp` and `python` are those of this environment."""
         done = subprocess.run(
-            command, cwd=self.home, env=self.variables(env), capture_output=True, text=True, check=False, timeout=300
+            command, cwd=self.home, env=self.variables(env), capture_output=True, text=True, check=False, timeout=900
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

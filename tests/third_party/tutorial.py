@@ -69,7 +69,7 @@ def typed(environment: Environment, command: str) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, f"$ {command}\n{done.stdout}"
     return done.stdout
