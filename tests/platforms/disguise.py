@@ -5,7 +5,7 @@ All other modules see the truth, so that the standard library goes on working. S
     python -m tests.platforms.disguise windows PROGRAM.py
 
 A Windows also refuses what it refuses of files: one that this process has open is neither replaced nor removed, a folder is
-not opened, nothing is flushed that is open for reading, and listings know no inodes. Whoever opens a file without
+not opened, nothing is flushed that is open for reading, and listings know no inodes. Its standard output is a console. Whoever opens a file without
 ``O_BINARY`` gets other bytes there, so that is refused as well.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 import builtins
 import errno
 import importlib
+import io
 import os
 import runpy
 import signal
@@ -101,6 +102,7 @@ def windows() -> None:
     _show(_views(given, hidden), ABSENT)
     sys.addaudithook(_without_proc)
     sys.addaudithook(_without_what_is_open)
+    sys.stdout = io.TextIOWrapper(_WindowsConsoleIO(1), "utf-8", write_through=True)
 
 
 def _views(given: Mapping[str, Mapping[str, Any]], hidden: Mapping[str, str]) -> dict[str, ModuleType]:
@@ -177,6 +179,25 @@ def _fsync(fd: int) -> None:
     if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY and not stat.S_ISDIR(os.fstat(fd).st_mode):
         raise OSError(errno.EBADF, "Bad file descriptor")
     os.fsync(fd)
+
+
+class _WindowsConsoleIO(io.RawIOBase):
+    """A console, which is written to by calls that fail once its descriptor is something else."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self._console = os.fstat(number)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if not os.path.samestat(os.fstat(self._number), self._console):
+            raise OSError(errno.EBADF, "Invalid handle")
+        return os.write(self._number, data)
 
 
 class _Entry:

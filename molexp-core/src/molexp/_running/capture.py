@@ -90,7 +90,7 @@ class Capture:
             stream = getattr(sys, name)
             if not _writes_to(stream, number):  # Jupyter, pytest, an IDE: print() does not reach the descriptor
                 self._replaced.append((name, stream))
-                setattr(sys, name, _text_to(number) if stream is None else _Tee(stream, number))
+                setattr(sys, name, _Tee(stream, number) if _is_apart(stream) else _text_to(number))
 
     def _put_back(self) -> None:
         _flush()
@@ -108,7 +108,7 @@ class Capture:
         Capture._taken.release()
 
     def _follow(self) -> None:
-        teed = [name for name, original in self._replaced if original is not None]
+        teed = [name for name, original in self._replaced if _is_apart(original)]
         last = False
         while not last:
             last = self._stopping.wait(_ECHO)
@@ -116,7 +116,7 @@ class Capture:
                 while chunk := file.read(1 << 16):
                     if name not in teed:
                         with contextlib.suppress(OSError):  # the terminal is gone; the log is not
-                            os.write(saved, chunk)
+                            _show(saved, chunk)
 
 
 def _open_stand_ins(stand_ins: set[int]) -> None:
@@ -138,13 +138,37 @@ def _flush() -> None:
 
 def _writes_to(stream: Any, number: int) -> bool:
     try:
-        return bool(stream.fileno() == number)
+        return bool(stream.fileno() == number) and not _is_console(stream)
     except Exception:  # noqa: BLE001 - it may be anything with a write method
         return False
 
 
+def _is_console(stream: Any) -> bool:
+    """Tell whether a stream uses calls for consoles of Windows, which fail once its descriptor is a file."""
+    if sys.platform != "win32":
+        return False
+    try:
+        writer = stream.buffer
+        return type(getattr(writer, "raw", writer)).__name__ == "_WindowsConsoleIO"
+    except Exception:  # noqa: BLE001 - see `_writes_to`
+        return False
+
+
+def _is_apart(stream: Any) -> bool:
+    """Tell whether a stream that does not write to its descriptor shows what it gets, elsewhere."""
+    return stream is not None and not _is_console(stream)
+
+
+def _show(saved: int, chunk: bytes) -> None:
+    if sys.platform != "win32":
+        os.write(saved, chunk)
+        return
+    with open(saved, "wb", closefd=False) as shown:  # a console understands UTF-8 if Python writes to it
+        shown.write(chunk)
+
+
 def _text_to(number: int) -> TextIO:
-    """Return a stream for ``print`` where Python has none, because the descriptor was closed when it started."""
+    """Return a stream for ``print`` where Python has none that can be used: the descriptor was closed, or is a console."""
     return open(number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
