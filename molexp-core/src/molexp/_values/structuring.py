@@ -308,4 +308,4 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def _name(cls: Any) -> str:
-    return getattr(cls, "__name__", None) or str(cls)
+    return cls.__name__ if isinstance(cls, type) else str(cls)
