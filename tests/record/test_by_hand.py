@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 import sys
+import threading
 
 import pytest
 
@@ -149,6 +151,24 @@ def test_an_index_that_somebody_keeps_locked_is_an_error_that_says_so(lab, monke
     keeper.execute("ROLLBACK")
     keeper.close()
     assert values(ws) == {"metals/cu/one": 2}
+
+
+def test_signals_are_heard_while_an_index_is_waited_for_that_somebody_keeps_locked(lab):
+    ws = write(lab, "one")
+    values(ws)
+    keeper = sqlite3.connect(ws._session.index.location, isolation_level=None)
+    keeper.execute("BEGIN IMMEDIATE")
+    again(lab.workspace(), "one", 2)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: keeper.execute("ROLLBACK"))
+    heard = threading.Timer(0.05, signal.raise_signal, [signal.SIGUSR1])
+    heard.start()
+    try:
+        assert values(ws) == {"metals/cu/one": 2}
+    finally:
+        heard.join()
+        signal.signal(signal.SIGUSR1, before)
+        keeper.close()
 
 
 # --------------------------------------------------------------------------------------------------------------- run.json

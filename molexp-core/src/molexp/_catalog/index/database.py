@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from molexp._record.submissions import Queued
 
 BUSY = 60.0  # seconds to wait for another process of this user, whose machine may stand still
+_LOOK = 0.5  # seconds that SQLite waits at a time, in which nobody hears Ctrl-C
 _MEMORY = ":memory:"
 _CACHE = 8 << 10  # KiB of pages that are kept in memory
 _BULK_CACHE = 64 << 10
@@ -118,7 +119,7 @@ class Database:
         """Make changes all or nothing, one writer at a time."""
         with self.lock:
             connection = self._connect()
-            connection.execute("BEGIN IMMEDIATE")
+            _begin(connection)
             if wrong := self._fault(connection):
                 connection.rollback()
                 raise DamagedError(wrong)
@@ -374,6 +375,22 @@ def prepare(path: str, *, safe: bool = True) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Begin to write, once no other process does."""
+    until = time.monotonic() + BUSY
+    connection.execute(f"PRAGMA busy_timeout = {int(min(_LOOK, BUSY) * 1000)}")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > until:
+                    raise
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
 
 
 def _mark_first(connection: sqlite3.Connection, path: str) -> None:
