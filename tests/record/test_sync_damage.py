@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from hashlib import sha256
 
 import pytest
 
@@ -138,14 +139,34 @@ def test_an_end_that_was_repaired_takes_the_place_of_junk_and_gives_way_to_the_t
     check(copy)
 
 
-def test_a_damaged_end_of_another_attempt_is_a_conflict(lab, copy, tmp_path):
+@pytest.mark.parametrize("claims", ["kept", "lost"])
+def test_a_damaged_end_of_what_may_be_another_attempt_is_a_conflict(lab, copy, tmp_path, claims):
     fill(lab, tmp_path)
     sync(lab, copy)
-    track(lab.load().run("metals/cu/two"), 3)
-    track(copy.load().run("metals/cu/two"), 4)
-    copy.store.write(END.replace("one/executions/1", "two/executions/2"), b"[]")
+    end = END.replace("one/executions/1", "two/executions/2")
+    for place, value in [(lab, 3), (copy, 4)]:
+        track(place.load().run("metals/cu/two"), value)
+        if claims == "lost":
+            place.store.delete(end.replace(".end.json", ".jsonl"))
+    copy.store.write(end, b"[]")
+    (key,) = (one for one in copy.record() if "/two/" in one and one.endswith("a.json"))
+    saved = copy.store.read(key)
 
     assert len(sync(lab, copy).conflicts) == len(sync(copy, lab).conflicts) == 1
+    assert copy.store.read(key) == saved
+
+
+def test_a_damaged_end_gives_way_also_where_the_number_is_still_held_for_its_claim(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    sync(lab, copy)
+    claim = END.replace(".end.json", ".jsonl")
+    digest = sha256(lab.store.read(claim).splitlines(keepends=True)[0]).hexdigest()
+    copy.store.write(claim, f'{{"schema":1,"type":"void","reserved_for":"{digest}"}}\n'.encode())
+    copy.store.write(END, b"[]")
+
+    assert sync(lab, copy).ok
+    assert record(copy) == record(lab)
+    check(copy)
 
 
 # ------------------------------------------------------------------------------------------------------------- refusals

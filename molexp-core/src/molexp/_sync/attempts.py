@@ -152,19 +152,20 @@ class Attempt(Struct):
         if end == their_end:
             self.copier.note_same(self.end)
             return Way.COMPLETE
-        if is_torn(their_end):  # the power failed before all of it was there
-            return Way.PUBLISH if self._may_reserve(self.their_head(), head) else Way.FINISH
-        (harm, damage), (their_harm, _) = _harm(end, self.end_key), _harm(their_end, self.end_key)
-        if harm == their_harm or self.their_head() not in (head, self.reservation):
-            return self._conflict(their_end=their_end)
-        if harm > their_harm:
-            what = (
-                f"{damage}, and the destination has another end of the same attempt: sync from there to here to get it"
-            )
-            self.copier.ledger.note("unreadable", self.end_key, what)
-            return Way.CONFLICT
-        self.end_damaged = True
-        return Way.FINISH
+        theirs = self.their_head()
+        if not is_torn(their_end):  # else the power failed before all of it was there
+            (harm, damage), (their_harm, _) = _harm(end, self.end_key), _harm(their_end, self.end_key)
+            if harm == their_harm or not theirs or theirs not in (head, self.reservation):
+                return self._conflict(their_end=their_end)
+            if harm > their_harm:
+                what = (
+                    f"{damage}, and the destination has another end of the same attempt: "
+                    "sync from there to here to get it"
+                )
+                self.copier.ledger.note("unreadable", self.end_key, what)
+                return Way.CONFLICT
+            self.end_damaged = True
+        return Way.PUBLISH if self._may_reserve(theirs, head) else Way.FINISH
 
     def _against_unfinished(self) -> Way:
         """Decide on an attempt that the destination has without its end: as a rule, a copy that was made before it ended."""
