@@ -169,6 +169,19 @@ def test_a_damaged_end_gives_way_also_where_the_number_is_still_held_for_its_cla
     check(copy)
 
 
+def test_a_run_json_of_a_newer_version_at_the_destination_stays_as_it_is(lab, copy, tmp_path):
+    fill(lab, tmp_path)
+    sync(lab, copy)
+    copy.change(f"{RUNS}/one/run.json", schema=99, novelty="kept")
+    document = copy.store.read(f"{RUNS}/one/run.json")
+    with lab.load().run("metals/cu/one").start(if_succeeded="rerun") as ctx:
+        ctx.set_result("value", 9)
+
+    assert sync(lab, copy).ok
+    assert copy.load().run("metals/cu/one").results == {"value": 9}
+    assert copy.store.read(f"{RUNS}/one/run.json") == document
+
+
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 

@@ -361,7 +361,7 @@ class RunSync:
             document = self._as_it_is() if self._definition and not self._dropped else None
             if document is None and self._ended:
                 state = read_run(copier.destination.store, self.path, None)
-                if self._definition is None:  # it was there before
+                if not self._definition:  # it was there before
                     refuse_newer(state.definition, key, schemas.DEFINITION)
                 document = encode_pretty(state.to_document())
             if document is not None and document != self._definition:
