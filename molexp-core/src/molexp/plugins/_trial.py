@@ -34,9 +34,7 @@ _FROM_OUTSIDE = {getattr(signal, "SIGHUP", 1), signal.SIGINT, signal.SIGTERM, _S
 _SHOWN = 200  # characters of what it printed that are kept
 _STARTING = 60.0  # seconds that an interpreter may take to start
 _LOOKS = (0.002, 0.02)  # seconds between looks at the process, at first and later
-_LONGEST_LOOK = (
-    0.5  # seconds of its time that pass from one look to the next: if it takes longer, the machine stood still
-)
+_LONGEST_LOOK = 0.5  # seconds that count, at most, between two looks: if more pass, the machine stood still
 
 
 def try_out(plugin: PluginInfo, limit: float = 0.0) -> Trial | None:

@@ -9,9 +9,7 @@ from collections.abc import Mapping
 
 from molexp._values.status import Cause
 
-_PATIENCE = (
-    10.0  # seconds for an answer of the controller, as its commands wait by default, out of the 30 that a job has left
-)
+_PATIENCE = 10.0  # seconds for an answer of the controller, as its own commands wait; a job has 30 left by default
 _RESOLUTION = 60.0  # seconds that Slurm sends signals early at most, as sbatch(1) says
 _WARNING = 600.0  # seconds; `--signal=USR1@600` is about the earliest warning that people ask for
 
