@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from hashlib import sha256
 
@@ -9,7 +10,7 @@ import pytest
 
 import molexp as me
 from tests import internals
-from tests.record.syncing import RUNS, check, fill, record, sync, track
+from tests.record.syncing import RUNS, check, clone, fill, record, sync, track
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +155,33 @@ def test_a_damaged_end_of_what_may_be_another_attempt_is_a_conflict(lab, copy, t
 
     assert len(sync(lab, copy).conflicts) == len(sync(copy, lab).conflicts) == 1
     assert copy.store.read(key) == saved
+
+
+@pytest.mark.parametrize("repaired", [True, False])
+def test_a_damaged_end_does_not_give_way_to_that_of_a_copy_whose_owner_was_taken_for_dead(
+    lab, copy, tmp_path, repaired
+):
+    fill(lab, tmp_path)
+    with lab.load().run("metals/cu/pending").start() as ctx:
+        ctx.set_result("early", 1)
+        clone(lab, copy)
+        ctx.set_result("late", 2)
+    end = END.replace("/one/", "/pending/")
+    ended = {
+        "type": "end",
+        "attempt": 1,
+        "status": "interrupted",
+        "results": {"early": 1},
+        "ended_by": {"host": "other"},
+    }
+    copy.store.write(end, json.dumps({**json.loads(lab.store.read(end)), **ended}).encode())
+    lab.store.write(end, b"[]")
+    if repaired:
+        lab.load().fsck(repair=True)
+    left = lab.store.read(end)
+
+    assert [finding.key for finding in sync(copy, lab).conflicts] == [end]
+    assert lab.store.read(end) == left
 
 
 def test_a_damaged_end_gives_way_also_where_the_number_is_still_held_for_its_claim(lab, copy, tmp_path):

@@ -155,7 +155,8 @@ class Attempt(Struct):
         theirs = self.their_head()
         if not is_torn(their_end):  # else the power failed before all of it was there
             (harm, damage), (their_harm, _) = _harm(end, self.end_key), _harm(their_end, self.end_key)
-            if harm == their_harm or not theirs or theirs not in (head, self.reservation):
+            other = not theirs or theirs not in (head, self.reservation)
+            if other or harm == their_harm or (harm < their_harm and self._has_less()):
                 return self._conflict(their_end=their_end)
             if harm > their_harm:
                 what = (
@@ -169,15 +170,17 @@ class Attempt(Struct):
 
     def _against_unfinished(self) -> Way:
         """Decide on an attempt that the destination has without its end: as a rule, a copy that was made before it ended."""
-        assert self.claim is not None
         if self.end is None:
             return Way.COMPLETE
-        there = self.copier.destination
-        if there.entries[self.claim_key].size > self.claim.size or (
-            self._ending().get("ended_by") and lease(self.run, self.number) in there.leases
-        ):
+        goes_on = lease(self.run, self.number) in self.copier.destination.leases
+        if self._has_less() or (goes_on and self._ending().get("ended_by")):
             return self._conflict(self.their_head())  # here somebody took its owner for dead; there it goes on
         return Way.FINISH
+
+    def _has_less(self) -> bool:
+        """Tell whether the source's claim lacks events that the destination's has, as a copy does of an attempt that went on."""
+        there = self.copier.destination.entries.get(self.claim_key)
+        return self.claim is not None and there is not None and there.size > self.claim.size
 
     def _conflict(self, their_claim: bytes = b"", *, their_end: bytes = b"") -> Way:
         ours = self._ending() if self.end is not None else _claim_of(self.head())
