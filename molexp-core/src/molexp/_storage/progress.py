@@ -21,7 +21,7 @@ NOTHING = "-"
 """Stands for the version of what the destination need not have."""
 
 _LAST = "\U0010ffff"  # comes after whatever a key can go on with
-_BUSY = 60.0  # seconds to wait for another sync of this user
+_BUSY = 20.0  # seconds to wait for another sync of this user; what is not remembered is compared once more
 
 
 class Seen:

@@ -118,8 +118,17 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Make changes all or nothing, one writer at a time."""
         with self.lock:
-            connection = self._connect()
-            _begin(connection)
+            connection, until = self._connect(), time.monotonic() + BUSY
+            connection.execute(f"PRAGMA busy_timeout = {min(_LOOK, BUSY) * 1000:.0f}")
+            try:
+                while not connection.in_transaction:
+                    try:
+                        connection.execute("BEGIN IMMEDIATE")
+                    except sqlite3.OperationalError as error:
+                        if not is_busy(error) or time.monotonic() > until:
+                            raise
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY * 1000:.0f}")
             if wrong := self._fault(connection):
                 connection.rollback()
                 raise DamagedError(wrong)
@@ -375,22 +384,6 @@ def prepare(path: str, *, safe: bool = True) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _begin(connection: sqlite3.Connection) -> None:
-    """Begin to write, once no other process does."""
-    until = time.monotonic() + BUSY
-    connection.execute(f"PRAGMA busy_timeout = {int(min(_LOOK, BUSY) * 1000)}")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                return
-            except sqlite3.OperationalError as error:
-                if not is_busy(error) or time.monotonic() > until:
-                    raise
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
 
 
 def _mark_first(connection: sqlite3.Connection, path: str) -> None:
