@@ -49,7 +49,7 @@ SUITES: Mapping[str, Suite] = {
 
 PROMISES: Mapping[str, str] = {
     "Compaction has a bounded memory, and nobody waits for it": "compaction of|and its exit",
-    "The runs of an experiment cost one listing, one of them one look": "exp.runs",
+    "The runs of an experiment cost one listing, one of them one look": r"exp\.runs",
     "A refresh costs what changed": "a refresh after",
     "The newest runs, and few of one status, are found at once": "of a million runs|limit=1|the newest|status=|runs / none",
     "A sync, or the import of a folder, costs no more than twice rsync": "rsync",
