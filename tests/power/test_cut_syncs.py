@@ -39,7 +39,7 @@ BROKEN = {
         "molexp._sync.attempts:Attempt._may_reserve", (("return torn and", "return False and"),)
     ),
     "what a power cut left of an end is taken for another end": Change(
-        "molexp._sync.attempts:Attempt._against_end", (("if is_torn(their_end):", "if False:"),)
+        "molexp._sync.attempts:Attempt._against_end", (("if not is_torn(their_end):", "if True:"),)
     ),
     "what a power cut left of a definition is taken for another run": Change(
         "molexp._sync.runs:RunSync._is_torn", (("isinstance(error, CorruptRecordError) and", "False and"),)
