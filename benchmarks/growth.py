@@ -114,7 +114,7 @@ def _show(table: Mapping[int, Mapping[str, float]]) -> None:
 
 def _swell(cache: Path, count: int) -> None:
     """Copy rows of an index until it has so many; the copies are neither the newest nor the oldest, and no answer has them."""
-    (path,) = cache.rglob("*.sqlite3")
+    (path,) = cache.glob("*/*.sqlite3")  # those of a compaction that still goes on lie below
     with sqlite3.connect(path) as connection:
         names = [
             name for _, name, *_ in connection.execute("PRAGMA table_info(entities)") if name not in ("id", "path")
