@@ -170,7 +170,7 @@ def _same_folder_and_environment() -> Iterator[None]:
 def _new_session_folder() -> Path:
     """A folder for this session; those of sessions that were killed are removed, because they take up memory."""
     parent = _tmpfs() or Path(tempfile.gettempdir())
-    for owner in parent.glob("molexp-tests-*/owner") if os.name == "posix" else ():  # elsewhere no lock tells who lives
+    for owner in parent.glob("molexp-tests-*/owner"):
         with contextlib.suppress(OSError), owner.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its session lives
             shutil.rmtree(owner.parent, ignore_errors=True)

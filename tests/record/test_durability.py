@@ -194,6 +194,25 @@ def test_the_graph_of_a_workflow_is_on_the_disk_before_the_end_and_flushed_once(
     assert flushed.index(graph) < flushed.index(f"{EXP}/runs/r0/{END}")
 
 
+def test_provenance_that_is_out_of_reach_in_one_workspace_is_flushed_in_another(lab, lab_exp, flushed, tmp_path):
+    def run_in(name):
+        with me.Workspace(tmp_path / name).Project("p").Experiment("e").Run().start():
+            pass
+
+    run_in("first")
+    (known,) = (tmp_path / "first" / "provenance").iterdir()
+    (tmp_path / "second" / "provenance").mkdir(parents=True)
+    (tmp_path / "second" / "provenance" / known.name).symlink_to("nowhere")
+    with pytest.warns(UserWarning, match="not on record"):
+        run_in("second")
+    flushed.clear()
+
+    with lab_exp.Run(id="one").start():
+        pass
+
+    assert flushed.index(f"provenance/{known.name}") < flushed.index(f"{RUN}/{END}")
+
+
 def test_nothing_is_flushed_where_nobody_wants_it(lab, flushed):
     exp = lab.workspace().Project("metals").Experiment("cu")
     exp.project.workspace.configure(durability="never")

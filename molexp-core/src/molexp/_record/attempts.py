@@ -167,7 +167,7 @@ def _beyond(store: Store, entry: Stat, counted: int) -> int:
     data = store.read(entry.key)
     first = data[: data.find(b"\n") + 1]
     if any("mended" in claim for claim in decode_lines(first, entry.key)[0]):
-        counted += len(first)
+        counted = max(counted, len(first))
     written = len(data) - data.count(0)
     return written - counted if written >= counted else len(data[counted:].strip(b"\0"))
 

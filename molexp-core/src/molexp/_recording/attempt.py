@@ -372,7 +372,8 @@ class Attempt(Writer):
         """Flush what the end refers to, before the end is created. It repeats what counts of events and claim."""
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
         graph = (self.contents.workflow or {}).get("graph")
-        documents = tuple({self.contents.provenance, graph} - self.process.provenance.lost)
+        lost = self.process.provenance.lost
+        documents = tuple(one for one in (self.contents.provenance, graph) if (self.store.url, one) not in lost)
         others = experiment, revision if isinstance(revision, int) else 1, documents
         named = self.contents.assets  # those of other writers are among them
         flushing = self._session.flushing

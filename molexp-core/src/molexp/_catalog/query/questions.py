@@ -76,19 +76,15 @@ class RunFilters(TypedDict, total=False):
     sort: str | None
 
 
-def _path(after: Any) -> str:
-    if not isinstance(after, str):
-        raise TypeError(f"A page begins after the path of a run, not {after!r:.80}.")
-    return after
-
-
 def about_runs(where: str | None, filters: RunFilters, limit: int | None = None, after: str | None = None) -> Question:
     """Return the question that a query and filters make up.
 
     Raises:
         QueryError, TypeError, ValueError: something in them makes no sense.
     """
-    question = Question(limit=checked_limit(limit), after="" if after is None else _path(after))
+    question = Question(
+        limit=checked_limit(limit), after="" if after is None else named(after, "The run to begin after")
+    )
     ask = question.where.append
     if where is not None:
         ask(parse_run_query(where))
@@ -257,11 +253,9 @@ def recorded_fields(index: Index) -> tuple[str, ...]:
 
 def known_fields(index: Index, containing: str, limit: int | None) -> list[str]:
     """Return the names of fields that some run has, or had, in the order of the alphabet."""
-    if not isinstance(containing, str):
-        raise TypeError(f"Names of fields contain a text, not {containing!r:.80}.")
     sql = "SELECT name FROM names WHERE substr(name, 1, 1) <> '@' AND substr(name, ?) <> ? ORDER BY name"
     names = (name for (name,) in index.select(sql, (-len(ELEMENTS), ELEMENTS)))
-    wanted = containing.casefold()  # SQLite knows the capitals of ASCII only
+    wanted = named(containing, "A field", "name").casefold()  # SQLite knows the capitals of ASCII only
     return [*islice((name for name in names if wanted in name.casefold()), limit)]
 
 
