@@ -50,8 +50,8 @@ class Provenance:
         self._published: dict[str, set[str]] = {}  # by the URL of a workspace: the ids of what stands there
         self.standing: dict[str, str] = {}
         """By the URL of a workspace: the id of this process's own document, which `publish` has put there."""
-        self.lost: set[tuple[str, str]] = set()
-        """The URL of a workspace and the id of each document that could neither be written nor read there."""
+        self.lost: dict[str, set[str]] = {}
+        """By the URL of a workspace: the ids of documents that could neither be written nor read there."""
 
     def capture(self) -> None:
         """Begin to capture, in a thread."""
@@ -97,7 +97,7 @@ class Provenance:
                 warnings.warn(
                     f"What is executed is not on record as long as {key!r} is as it is: {error}", stacklevel=2
                 )
-                self.lost.add((store.url, known))
+                self.lost.setdefault(store.url, set()).add(known)
             there.add(known)
         return known
 
@@ -105,7 +105,7 @@ class Provenance:
         """Forget that it was published at `url`: another workspace lies there now."""
         self.standing.pop(url, None)
         self._published.pop(url, None)
-        self.lost = {(there, known) for there, known in self.lost if there != url}
+        self.lost.pop(url, None)
 
 
 def _put(store: Store, key: str, data: bytes) -> None:

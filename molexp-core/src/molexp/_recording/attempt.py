@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from operator import call
@@ -50,11 +50,11 @@ def looks(deadline: float) -> Iterator[None]:
         pause = min(pause * 2, _LAST_LOOK)
 
 
-def _relied_on(experiment: str, revision: int, documents: Iterable[str | None]) -> Iterator[str]:
+def _relied_on(lost: Container[str | None], experiment: str, revision: int, *documents: str | None) -> Iterator[str]:
     """Yield what a run of the experiment cannot be read without, and others made: also provenance, and a workflow's graph."""
     yield from above(f"{experiment}/")
     yield definition_key(experiment, revision)
-    yield from (layout.provenance(known) for known in documents if known)
+    yield from (layout.provenance(known) for known in documents if known and known not in lost)
 
 
 class Attempt(Writer):
@@ -372,12 +372,14 @@ class Attempt(Writer):
         """Flush what the end refers to, before the end is created. It repeats what counts of events and claim."""
         experiment, revision = self.path.rpartition("/")[0], self.definition.get("experiment_revision")
         graph = (self.contents.workflow or {}).get("graph")
-        lost = self.process.provenance.lost
-        documents = tuple(one for one in (self.contents.provenance, graph) if (self.store.url, one) not in lost)
-        others = experiment, revision if isinstance(revision, int) else 1, documents
+        others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
         named = self.contents.assets  # those of other writers are among them
         flushing = self._session.flushing
-        relied = () if others in flushing.known else _relied_on(*others)
+        relied = (
+            ()
+            if others in flushing.known
+            else _relied_on(self.process.provenance.lost.get(self.store.url, ()), *others)
+        )
         flushing.made(*named, layout.document(self.path), relies_on=relied)
         flushing.known.add(others)
 
