@@ -375,11 +375,8 @@ class Attempt(Writer):
         others = experiment, revision if isinstance(revision, int) else 1, self.contents.provenance, graph
         named = self.contents.assets  # those of other writers are among them
         flushing = self._session.flushing
-        relied = (
-            ()
-            if others in flushing.known
-            else _relied_on(self.process.provenance.lost.get(self.store.url, ()), *others)
-        )
+        lost = self.process.provenance.lost.get(self.store.url, ())
+        relied = () if others in flushing.known else _relied_on(lost, *others)
         flushing.made(*named, layout.document(self.path), relies_on=relied)
         flushing.known.add(others)
 
